@@ -1,0 +1,284 @@
+/* quamba: Mamba language models in C, exact to the bit.
+ *
+ * A model is what a checkpoint holds: immutable after opening, shared between threads and sessions.
+ * A session is one timeline through it: a recurrent state, scratch memory, a numerical datapath.
+ * One session is used by one thread at a time; different sessions are independent of each other.
+ *
+ * The library prints nothing, never exits, keeps no global state and reads no environment.
+ * Every call that can fail returns a quamba_status and fills a quamba_error with the number or name
+ * that was wrong; the error pointer may be NULL everywhere.  Handles are freed by the matching
+ * close/free, which accept NULL and handles that are already empty, and leave NULL behind.
+ *
+ * Text is UTF-8 in byte strings of explicit length.  Token ids are int32_t in [0, n_vocab). */
+#ifndef QUAMBA_QUAMBA_H
+#define QUAMBA_QUAMBA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define QUAMBA_API __attribute__((visibility("default")))
+#else
+#define QUAMBA_API
+#endif
+
+#define QUAMBA_VERSION_MAJOR 0
+#define QUAMBA_VERSION_MINOR 1
+#define QUAMBA_VERSION_PATCH 0
+#define QUAMBA_VERSION "0.1.0"
+
+/* ---- errors -------------------------------------------------------------------------------- */
+
+#define QUAMBA_STATUS_LIST(X)                                                                      \
+    X(OK, 0, "success")                                                                            \
+    X(E_ARGUMENT, -1, "invalid argument")                                                          \
+    X(E_IO, -2, "input/output error")                                                              \
+    X(E_FORMAT, -3, "malformed file")                                                              \
+    X(E_LIMIT, -4, "limit exceeded")                                                               \
+    X(E_UNSUPPORTED, -5, "not supported")                                                          \
+    X(E_NOMEM, -6, "out of memory")                                                                \
+    X(E_CANCELLED, -7, "cancelled")
+
+typedef enum quamba_status {
+#define QUAMBA_STATUS_ENUM(name, value, text) QUAMBA_##name = value,
+    QUAMBA_STATUS_LIST(QUAMBA_STATUS_ENUM)
+#undef QUAMBA_STATUS_ENUM
+} quamba_status;
+
+typedef struct quamba_error {
+    quamba_status status;
+    uint64_t position;  /* byte offset or item number the message is about; 0 when it has none */
+    char message[1000]; /* one line without a final newline; names the file, tensor and number */
+} quamba_error;
+
+/* Constant text of a status ("malformed file"); "unknown status" for any other number. */
+QUAMBA_API const char *quamba_status_text(quamba_status status);
+
+/* Version of the library in use, QUAMBA_VERSION of the header it was built with. */
+QUAMBA_API const char *quamba_version(void);
+
+/* Releases memory that a quamba call handed over; the call's comment says so. */
+QUAMBA_API void quamba_free(void *memory);
+
+/* ---- models -------------------------------------------------------------------------------- */
+
+typedef struct quamba_model quamba_model;
+
+typedef struct quamba_model_options {
+    /* Datapath the weights are bound for, an id of `quamba modes list`; NULL is the default of the
+     * checkpoint ("fp32" for an unquantized one).  "fp16" rounds the weights to half once. */
+    const char *mode;
+    int32_t n_threads; /* threads that check and convert weights while opening; >= 1 */
+} quamba_model_options;
+
+typedef struct quamba_model_info {
+    int32_t n_layer, d_model, d_inner, d_state, d_conv, dt_rank;
+    int32_t n_vocab;           /* columns of the logits, padding included */
+    uint64_t n_parameters;     /* elements of all weights, a tied head counted once */
+    uint64_t weights_bytes;    /* bytes of the weights as used, a tied head counted once */
+    uint64_t bytes_per_token;  /* bytes of weights and state that one decode step reads */
+    uint64_t state_bytes;      /* recurrent state of one session */
+    const char *architecture;  /* "mamba1" */
+    const char *weight_format; /* type of the matrices: "f32", "f16", "bf16" */
+    const char *mode;          /* datapath the weights are bound for */
+} quamba_model_info;
+
+QUAMBA_API quamba_model_options quamba_model_options_default(void);
+
+/* Opens a checkpoint directory (config.json with model.safetensors, a sharded safetensors index or
+ * pytorch_model.bin).  Files are mapped and stay mapped until close; replacing them by renaming is
+ * safe, truncating them is not.  Every tensor is checked for presence, shape and finite values.
+ * On success *model is owned by the caller; on failure it is NULL. */
+QUAMBA_API quamba_status quamba_model_open(quamba_model **model, const char *path,
+                                           const quamba_model_options *options,
+                                           quamba_error *error);
+QUAMBA_API void quamba_model_close(quamba_model **model);
+
+/* Sizes; the strings live as long as the model. */
+QUAMBA_API quamba_model_info quamba_model_get_info(const quamba_model *model);
+
+/* ---- tokenizers ---------------------------------------------------------------------------- */
+
+typedef struct quamba_tokenizer quamba_tokenizer;
+
+/* Opens a Hugging Face tokenizer.json (byte-level BPE), or the one in a directory.  Immutable and
+ * shared between threads. */
+QUAMBA_API quamba_status quamba_tokenizer_open(quamba_tokenizer **tokenizer, const char *path,
+                                               quamba_error *error);
+QUAMBA_API void quamba_tokenizer_close(quamba_tokenizer **tokenizer);
+
+/* Text to ids, no token added in front or behind; special tokens in the text become their ids.
+ * text: n_bytes bytes, any content: bytes that are not UTF-8 are encoded one by one and decode to
+ * themselves.  *ids (n_ids of them) is handed over, quamba_free; it is never NULL on success. */
+QUAMBA_API quamba_status quamba_tokenizer_encode(const quamba_tokenizer *tokenizer,
+                                                 const char *text, size_t n_bytes, int32_t **ids,
+                                                 size_t *n_ids, quamba_error *error);
+
+/* Ids to the exact bytes they stand for, special tokens spelled out unless skip_special.  *text is
+ * handed over (quamba_free), *n_bytes long and followed by a 0 byte that does not count.  The bytes
+ * may end inside a UTF-8 character.  An id outside the vocabulary is E_ARGUMENT. */
+QUAMBA_API quamba_status quamba_tokenizer_decode(const quamba_tokenizer *tokenizer,
+                                                 const int32_t *ids, size_t n_ids,
+                                                 bool skip_special, char **text, size_t *n_bytes,
+                                                 quamba_error *error);
+
+/* Bytes of one token, borrowed from the tokenizer; NULL for an id that names no token. */
+QUAMBA_API const char *quamba_tokenizer_piece(const quamba_tokenizer *tokenizer, int32_t id,
+                                              size_t *n_bytes);
+
+/* Id of a token by its exact text as tokenizer.json spells added tokens, or -1. */
+QUAMBA_API int32_t quamba_tokenizer_find(const quamba_tokenizer *tokenizer, const char *token);
+
+/* One more than the largest id. */
+QUAMBA_API int32_t quamba_tokenizer_n_vocab(const quamba_tokenizer *tokenizer);
+
+/* Id that ends a text: "<|endoftext|>", "</s>" or "<|im_end|>", whichever the file has first; -1
+ * when it has none. */
+QUAMBA_API int32_t quamba_tokenizer_end_id(const quamba_tokenizer *tokenizer);
+
+/* ---- sessions ------------------------------------------------------------------------------ */
+
+typedef struct quamba_session quamba_session;
+
+typedef struct quamba_session_options {
+    const char *cpu;   /* best instruction set to use: "native", "scalar", "avx2", ...; same bits */
+    int32_t n_threads; /* >= 1; results do not depend on it */
+    int32_t max_rows;  /* tokens computed side by side in a prefill; scratch grows with it; >= 1 */
+} quamba_session_options;
+
+QUAMBA_API quamba_session_options quamba_session_options_default(void);
+
+/* A session at position 0 with a zero state.  The model must outlive it. */
+QUAMBA_API quamba_status quamba_session_new(quamba_session **session, const quamba_model *model,
+                                            const quamba_session_options *options,
+                                            quamba_error *error);
+QUAMBA_API void quamba_session_free(quamba_session **session);
+
+/* A second session with the same model, options, state and position. */
+QUAMBA_API quamba_status quamba_session_fork(quamba_session **session, const quamba_session *source,
+                                             quamba_error *error);
+
+/* Copies state and position of source, a session of the same model, into session. */
+QUAMBA_API quamba_status quamba_session_copy(quamba_session *session, const quamba_session *source,
+                                             quamba_error *error);
+
+/* Back to position 0 and a zero state. */
+QUAMBA_API void quamba_session_reset(quamba_session *session);
+
+/* Tokens consumed so far. */
+QUAMBA_API uint64_t quamba_session_position(const quamba_session *session);
+
+/* Feeds tokens[n_tokens] (n_tokens >= 1); *logits, when wanted, are those after the last token:
+ * n_vocab floats borrowed until the next call on this session.  Feeding a text in one call or cut
+ * into any pieces gives the same bits.  An id out of range fails before anything is computed. */
+QUAMBA_API quamba_status quamba_session_prefill(quamba_session *session, const int32_t *tokens,
+                                                size_t n_tokens, const float **logits,
+                                                quamba_error *error);
+
+/* One token the way a generating device decodes it: the state is kept in the precision of the mode
+ * after every token.  Where the mode keeps an FP32 state this is prefill of one token. */
+QUAMBA_API quamba_status quamba_session_step(quamba_session *session, int32_t token,
+                                             const float **logits, quamba_error *error);
+
+typedef struct quamba_logprob {
+    double logprob;   /* natural logarithm of the target's probability, softmax over n_vocab */
+    double logsumexp; /* of the logits at this position */
+    int32_t argmax;   /* id of the largest logit; the lowest id wins a tie */
+} quamba_logprob;
+
+/* One piece of work for quamba_session_run. */
+typedef struct quamba_job {
+    quamba_session *session;
+    const int32_t *tokens; /* [n_tokens], n_tokens >= 1 */
+    size_t n_tokens;
+    bool decode;            /* token by token as quamba_session_step, instead of prefill */
+    const int32_t *targets; /* NULL, or [n_tokens]: id to score after tokens[i]; -1: none */
+    quamba_logprob
+        *logprobs;       /* [n_tokens] where targets is given; entries without target untouched */
+    const float *logits; /* out: NULL unless want_logits, else as in quamba_session_prefill */
+    bool want_logits;
+} quamba_job;
+
+/* Feeds several sessions of one model side by side, reading the weights once for all of them where
+ * possible; the first session's threads and scratch do the work.  The result of each job is, bit
+ * for bit, what it is alone.  All jobs must name different sessions. */
+QUAMBA_API quamba_status quamba_session_run(quamba_job *jobs, size_t n_jobs, quamba_error *error);
+
+/* State and position as a blob that any session of the same model and mode can load, on any
+ * machine.  With blob NULL only *n_bytes is set.  Load refuses a blob of another model shape or
+ * mode, a damaged one, and leaves the session as it was. */
+QUAMBA_API quamba_status quamba_session_save(const quamba_session *session, void *blob,
+                                             size_t capacity, size_t *n_bytes, quamba_error *error);
+QUAMBA_API quamba_status quamba_session_load(quamba_session *session, const void *blob,
+                                             size_t n_bytes, quamba_error *error);
+
+/* ---- watching the datapath ------------------------------------------------------------------ */
+
+typedef struct quamba_view {
+    const char *edge;  /* name of the edge, see quamba_edge_name */
+    int32_t layer;     /* 0 .. n_layer-1; n_layer for the final norm and the head */
+    uint64_t position; /* of the first row, counted from the start of the session */
+    int32_t n_rows;    /* tokens */
+    int32_t n_cols;
+    size_t row_stride; /* elements from one row to the next */
+    const float *data; /* borrowed for the duration of the call */
+} quamba_view;
+
+/* Called in the thread that runs the session, edge after edge, layer after layer; a piece of a long
+ * prefill at a time.  It must not use the session. */
+typedef void quamba_tap(void *user, const quamba_view *view);
+QUAMBA_API void quamba_session_set_tap(quamba_session *session, quamba_tap *tap, void *user);
+
+/* Names of the edges in the order of the datapath; NULL past the last. */
+QUAMBA_API const char *quamba_edge_name(int32_t index);
+
+/* ---- datapaths ------------------------------------------------------------------------------ */
+
+typedef struct quamba_datapath quamba_datapath;
+
+/* Rows of the mode table in its order; NULL past the last. */
+QUAMBA_API const quamba_datapath *quamba_datapath_at(size_t index);
+
+/* A row by its id; NULL when there is none. */
+QUAMBA_API const quamba_datapath *quamba_datapath_find(const char *id);
+QUAMBA_API const char *quamba_datapath_id(const quamba_datapath *datapath);
+QUAMBA_API const char *quamba_datapath_summary(const quamba_datapath *datapath);
+
+/* ---- sampling ------------------------------------------------------------------------------- */
+
+typedef struct quamba_sampler_options {
+    float temperature;        /* 0: the largest logit, everything below ignored */
+    int32_t top_k;            /* keep the k largest; 0: all */
+    float top_p;              /* smallest set with at least this probability; 1: all */
+    float min_p;              /* drop below min_p times the largest probability; 0: nothing */
+    float repetition_penalty; /* 1: none; see quamba_sampler_next */
+    uint64_t seed;
+} quamba_sampler_options;
+
+typedef struct quamba_sampler quamba_sampler;
+
+QUAMBA_API quamba_sampler_options quamba_sampler_options_default(void);
+QUAMBA_API quamba_status quamba_sampler_new(quamba_sampler **sampler, int32_t n_vocab,
+                                            const quamba_sampler_options *options,
+                                            quamba_error *error);
+QUAMBA_API void quamba_sampler_free(quamba_sampler **sampler);
+
+/* Tells the sampler of tokens in the text (the prompt), for the repetition penalty: the logit of
+ * every token seen so far is divided by the penalty when positive and multiplied when negative. */
+QUAMBA_API void quamba_sampler_accept(quamba_sampler *sampler, const int32_t *tokens,
+                                      size_t n_tokens);
+
+/* Draws the next token from logits[n_vocab] and accepts it.  Equal options, seeds and logits draw
+ * equal tokens on every machine.  Among equal logits the lowest id comes first. */
+QUAMBA_API int32_t quamba_sampler_next(quamba_sampler *sampler, const float *logits);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

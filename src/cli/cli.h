@@ -1,0 +1,136 @@
+/* The program's frame: options, help, messages, progress, tables.  A command is one file cmd_X.c
+ * and one line in commands.c; an option is one line in options.def.  Only env.c reads the
+ * environment.  stdout carries results, stderr everything else. */
+#ifndef QC_CLI_H
+#define QC_CLI_H
+
+#include "quamba/quamba.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+/* Exit statuses. */
+enum {
+    QC_OK = 0,
+    QC_FAILED = 1,       /* the work failed: a bad file, no memory, a check that does not hold */
+    QC_USAGE = 2,        /* the command line, the environment or a mode is wrong */
+    QC_INTERRUPTED = 130 /* Ctrl-C, after everything finished so far was saved */
+};
+
+/* All values that any option can set, at their defaults first, then from the environment, then from
+ * the command line: one field per line of options.def.  Strings are borrowed from argv or the
+ * environment; a string option not given is NULL unless options.def has a default. */
+typedef struct qc_options {
+#define QC_FLAG(field, name, help) bool field;
+#define QC_INT(field, name, argument, low, high, initial, help) int64_t field;
+#define QC_REAL(field, name, argument, low, high, initial, help) double field;
+#define QC_STRING(field, name, argument, initial, help) const char *field;
+#define QC_LIST(field, name, argument, help)                                                       \
+    const char **field;                                                                            \
+    size_t n_##field;
+#include "cli/options.def"
+#undef QC_FLAG
+#undef QC_INT
+#undef QC_REAL
+#undef QC_STRING
+#undef QC_LIST
+    const char **args; /* positional arguments */
+    size_t n_args;
+    const char **given; /* names of the options set on the command line, for logs */
+    size_t n_given;
+    int argc; /* the whole command line, for logs */
+    char **argv;
+} qc_options;
+
+typedef struct qc_command {
+    const char *name;
+    const char *usage;       /* what follows the name: "[OPTIONS] MODEL" */
+    const char *summary;     /* one line for the list of commands */
+    const char *description; /* paragraphs for --help and the man page */
+    const char *examples;    /* lines that work as they stand */
+    const char *options;     /* names from options.def the command takes, separated by blanks; the
+                                common ones (json, progress, quiet, verbose, help) come by themselves */
+    int min_args, max_args;  /* positional arguments; max_args -1: any number */
+    int (*run)(const qc_options *opt); /* returns an exit status */
+} qc_command;
+
+/* All commands, by name; the last has name NULL. */
+extern const qc_command qc_commands[];
+
+/* True when the option of this name (dashes) stood on the command line. */
+bool qc_given(const qc_options *opt, const char *name);
+
+/* ---- messages: "quamba: ..." on stderr ------------------------------------------------------- */
+
+/* Prints "quamba: MESSAGE" and returns exit_status. */
+int qc_fail(int exit_status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Prints err's message and returns its exit status: QC_USAGE for E_ARGUMENT, else QC_FAILED. */
+int qc_fail_error(const quamba_error *err);
+
+/* "quamba: warning: ..." and, unless --quiet, "quamba: ..." */
+void qc_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void qc_note(const qc_options *opt, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Flushes stdout and reports a failed write (a full disk, a closed pipe): the exit status to return
+ * from run after the result is printed. */
+int qc_finish_output(void);
+
+/* ---- Ctrl-C -----------------------------------------------------------------------------------
+ */
+
+/* From here on SIGINT and SIGTERM only set a flag (a second SIGINT ends the process at once). */
+void qc_catch_interrupts(void);
+bool qc_interrupted(void);
+
+/* ---- progress: on stderr, to a terminal unless --progress always -------------------------------
+ */
+
+typedef struct qc_progress {
+    bool shown;
+    const char *label;
+    uint64_t total;       /* 0: unknown */
+    double started, last; /* seconds on the monotonic clock */
+    uint64_t first;       /* work done before this run (resume), left out of the rate */
+} qc_progress;
+
+/* "lambada_openai  1234/5153  24%  acc 0.142  3m12s left"; note may be NULL.  Redrawn at most ten
+ * times a second, always for done == total. */
+void qc_progress_start(qc_progress *p, const qc_options *opt, const char *label, uint64_t total,
+                       uint64_t done_before);
+void qc_progress_update(qc_progress *p, uint64_t done, const char *note);
+void qc_progress_finish(qc_progress *p); /* leaves a clean line */
+
+/* Seconds on the monotonic clock. */
+double qc_now(void);
+
+/* "3m12s", "1h02m", "0.8s" into out; returns out. */
+const char *qc_duration(double seconds, char out[32]);
+
+/* ---- results ----------------------------------------------------------------------------------
+ */
+
+/* A table with aligned columns: numbers right, text left.  Cells are copied. */
+typedef struct qc_table qc_table;
+qc_table *qc_table_new(const char *const *headings, size_t n_columns); /* NULL without memory */
+void qc_table_cell(qc_table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void qc_table_print(const qc_table *table, FILE *out);
+void qc_table_free(qc_table **table);
+
+/* Prints value as one JSON document (indent 2, reals with 17 digits, key order as inserted). */
+void qc_print_json(const json_t *value);
+
+/* ---- opening what most commands need -----------------------------------------------------------
+ */
+
+/* The path of the MODEL argument: a directory or file as given, else under --pretrained-dir; newly
+ * allocated (free).  NULL after a message when there is none. */
+char *qc_model_path(const qc_options *opt, const char *name);
+
+/* Open with --mode, --cpu and --threads honoured; on failure print the message, return its exit
+ * status and leave NULL. */
+int qc_open_model(quamba_model **model, const qc_options *opt, const char *name);
+int qc_open_tokenizer(quamba_tokenizer **tokenizer, const qc_options *opt, const char *name);
+int qc_new_session(quamba_session **session, const qc_options *opt, const quamba_model *model);
+
+#endif

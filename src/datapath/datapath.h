@@ -1,0 +1,19 @@
+/* The numerical datapath of a session: what number format a value has from one operator to the
+ * next.  A mode is a row of data; operators read knobs and never ids. */
+#ifndef QM_DATAPATH_DATAPATH_H
+#define QM_DATAPATH_DATAPATH_H
+
+#include "quamba/quamba.h"
+
+typedef enum qm_format { QM_FORMAT_F32, QM_FORMAT_F16 } qm_format;
+
+struct quamba_datapath {
+    const char *id;
+    const char *summary;
+    qm_format weights;    /* what the weights are rounded to once, when a model is opened */
+    qm_format activation; /* rounded to this after every operator (the residual stays FP32) */
+    qm_format step_state; /* the recurrent state is kept in this from one decode step to the next */
+    bool step_log1p;      /* softplus in a decode step: log1p(exp(x)), else log(exp(x) + 1) */
+};
+
+#endif

@@ -1,0 +1,53 @@
+/* Bytes to named tensors.  A source is a checkpoint: the tensors of one file, or of a directory
+ * with its config.json.  Nothing here knows Mamba.  Every byte is hostile until checked: after
+ * qm_source_open succeeds, every element that a tensor's shape and strides reach lies inside the
+ * mapped file. */
+#ifndef QM_FORMAT_FORMAT_H
+#define QM_FORMAT_FORMAT_H
+
+#include "base/dtype.h"
+#include "base/json.h"
+#include "base/status.h"
+
+enum { QM_MAX_DIMS = 8 };
+
+typedef struct qm_tensor {
+    const char *name; /* borrowed from the source */
+    qm_dtype dtype;
+    int32_t ndim;                /* 0 for a scalar */
+    int64_t shape[QM_MAX_DIMS];  /* each >= 0 */
+    int64_t stride[QM_MAX_DIMS]; /* in elements, >= 0; row-major unless the file says otherwise */
+    const void *data;            /* first element, possibly unaligned; NULL without elements */
+    bool python_float;           /* pickled as a Python float: shown as a 0-dim f32 */
+} qm_tensor;
+
+typedef struct qm_source qm_source;
+
+/* path: a checkpoint directory, a .safetensors file, a model.safetensors.index.json, or a
+ * pytorch_model.bin; the kind is probed from the content.  Errors name the file and the tensor. */
+quamba_status qm_source_open(qm_source **source, const char *path, quamba_error *err);
+void qm_source_close(qm_source **source);
+
+/* Tensors in the order of the file. */
+size_t qm_source_count(const qm_source *source);
+const qm_tensor *qm_source_at(const qm_source *source, size_t index);
+/* NULL when there is none of that name. */
+const qm_tensor *qm_source_find(const qm_source *source, const char *name);
+
+/* "safetensors", "sharded safetensors", "pytorch zip" */
+const char *qm_source_format(const qm_source *source);
+/* The path of the file that holds the tensors (for shards, the index), for messages. */
+const char *qm_source_path(const qm_source *source);
+/* The directory's config.json; NULL when path was a file.  Borrowed. */
+const json_t *qm_source_config(const qm_source *source);
+
+/* Number of elements; the product was checked when the source was opened. */
+uint64_t qm_tensor_count(const qm_tensor *tensor);
+/* True when the elements lie row-major without gaps. */
+bool qm_tensor_is_contiguous(const qm_tensor *tensor);
+/* Copies the elements row-major into out, qm_tensor_count * element size bytes. */
+void qm_tensor_copy(const qm_tensor *tensor, void *out);
+/* "f16 [768, 1536]" into out; returns out. */
+const char *qm_tensor_describe(const qm_tensor *tensor, char out[128]);
+
+#endif

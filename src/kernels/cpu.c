@@ -1,0 +1,46 @@
+#include "kernels/cpu.h"
+
+#include <stddef.h>
+#include <string.h>
+
+uint32_t qm_cpu_detect(void)
+{
+    uint32_t flags = QM_CPU_SCALAR;
+#if QM_ARCH_X86_64
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+        __builtin_cpu_supports("f16c"))
+        flags |= QM_CPU_AVX2;
+#elif QM_ARCH_AARCH64
+    flags |= QM_CPU_NEON; /* part of every AArch64 */
+#endif
+    return flags;
+}
+
+int64_t qm_cpu_select(const char *name)
+{
+    static const struct {
+        uint32_t flags;
+        const char *name;
+    } isas[] = {
+#define QM_ROW(flags, name) {QM_CPU_##flags, name},
+        QM_ISA_LIST(QM_ROW)
+#undef QM_ROW
+    };
+    uint32_t have = qm_cpu_detect();
+    if (!name || strcmp(name, "native") == 0) return have;
+    uint32_t below = 0; /* everything weaker than the named set stays available */
+    for (size_t i = 0; i < sizeof isas / sizeof isas[0]; i++) {
+        below |= isas[i].flags;
+        if (strcmp(name, isas[i].name) != 0) continue;
+        return (have & isas[i].flags) == isas[i].flags ? (int64_t)(have & below) : -2;
+    }
+    return -1;
+}
+
+const char *qm_cpu_names(void)
+{
+#define QM_NAME(flags, name) name ", "
+    return QM_ISA_LIST(QM_NAME) "native";
+#undef QM_NAME
+}

@@ -1,0 +1,1 @@
+/* filled in the next commit */ typedef int qm_empty;
