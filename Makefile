@@ -1,19 +1,24 @@
 # The front door; CMake does the work.  Every target that builds sets up what it needs first.
-.PHONY: all setup configure demo test check check-full bench install clean
 BUILD ?= build
+PREFIX ?= /usr/local
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+inner = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL BUILD=$(BUILD) JOBS=$(JOBS) # an inner make counts its own jobs
+.PHONY: all demo test check check-full bench install clean
 
-all: configure
-	@cmake --build $(BUILD) -j $(JOBS)
-
-setup:
+all:
 	@tools/setup.sh
-
-configure: setup
-	@cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=RelWithDebInfo $(CMAKE_ARGS) > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }; rm -f $(BUILD).log
-
+	@$(inner) cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_ARGS) --log-level=NOTICE >/dev/null
+	@$(inner) cmake --build $(BUILD) -j $(JOBS)
+demo: all
+	@$(inner) tools/demo.sh
 test: all
-	@cd $(BUILD) && ctest --output-on-failure -j $(JOBS)
-
+	@cd $(BUILD) && $(inner) ctest --output-on-failure -j $(JOBS)
+check check-full: all
+	@tools/setup.sh --check
+	@$(inner) tools/$@.sh
+bench: all
+	@$(inner) tools/bench.sh
+install: all
+	@DESTDIR=$(DESTDIR) cmake --install $(BUILD)
 clean:
-	rm -rf $(BUILD)
+	rm -rf $(BUILD) build-*
