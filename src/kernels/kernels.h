@@ -1,0 +1,108 @@
+/* The operators and their contract (docs/numerics.md):
+ *  - a reduction over n terms runs in 16 lanes, term i in lane i % 16, lanes starting at +0; then
+ *    the lanes are halved: lane j += lane j + 8, then 4, 2, 1;
+ *  - fused multiply-add exactly where the comment writes fma;
+ *  - neither reads nor writes past n; inputs and outputs do not overlap unless said; any alignment;
+ *  - all versions of an operator give the same bits, except that any NaN equals any NaN.
+ * Matrices are row-major; ldX is the distance of rows in elements. */
+#ifndef QM_KERNELS_KERNELS_H
+#define QM_KERNELS_KERNELS_H
+
+#include "kernels/cpu.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { QM_LANES = 16 };
+
+/* sum of a[i] * b[i]; each lane = fma(a[i], b[i], lane) */
+typedef float qm_dot_f32_fn(const float *a, const float *b, size_t n);
+
+/* y[j] = dot(w[j][0..k), x), j < n.  Half types are widened exactly. */
+typedef void qm_matvec_f32_fn(float *restrict y, const float *restrict w, const float *restrict x,
+                              size_t n, size_t k);
+typedef void qm_matvec_f16_fn(float *restrict y, const uint16_t *restrict w,
+                              const float *restrict x, size_t n, size_t k);
+typedef void qm_matvec_bf16_fn(float *restrict y, const uint16_t *restrict w,
+                               const float *restrict x, size_t n, size_t k);
+
+/* y[i][j] = dot(w[j], x[i]), i < m, j < n; w is [n][k] without gaps. */
+typedef void qm_matmul_f32_fn(float *restrict y, size_t ldy, const float *restrict w,
+                              const float *restrict x, size_t ldx, size_t m, size_t n, size_t k);
+
+/* y[i] = x[i] in float, exactly (subnormals included). */
+typedef void qm_widen_f16_fn(float *restrict y, const uint16_t *restrict x, size_t n);
+typedef void qm_widen_bf16_fn(float *restrict y, const uint16_t *restrict x, size_t n);
+
+/* y[i] rounded to half (to nearest even, overflow to inf) and widened, in place. */
+typedef void qm_round_f16_fn(float *y, size_t n);
+
+/* r = 1 / sqrt(dot(x, x) / n + eps);  y[i] = (x[i] * r) * weight[i] */
+typedef void qm_rms_norm_f32_fn(float *restrict y, const float *restrict x,
+                                const float *restrict weight, float eps, size_t n);
+
+/* One token of the causal convolution: acc = bias[c], then for k = 0 .. width-1 (oldest first)
+ * acc = fma(w[k * ldw + c], taps[k][c], acc);  y[c] = acc.  No activation. */
+typedef void qm_conv_f32_fn(float *restrict y, const float *const *taps, const float *restrict w,
+                            size_t ldw, const float *restrict bias, size_t n, size_t width);
+
+/* y[i] = y[i] / (1 + exp(-y[i])), in place */
+typedef void qm_silu_f32_fn(float *y, size_t n);
+
+/* y[i] = softplus(y[i] + bias[i]), in place: log1p(exp(x)), and the log(exp(x) + 1) form */
+typedef void qm_softplus_f32_fn(float *restrict y, const float *restrict bias, size_t n);
+typedef void qm_softplus_log_f32_fn(float *restrict y, const float *restrict bias, size_t n);
+
+/* y[i] = (y[i] * z[i]) / (1 + exp(-z[i])), in place */
+typedef void qm_gate_f32_fn(float *restrict y, const float *restrict z, size_t n);
+
+/* The selective scan of n_rows tokens over n channels.  For each token, channel c:
+ *     du = delta[c] * u[c];  out = d[c] * u[c]
+ *     for s = 0 .. d_state-1:
+ *         h[s][c] = fma(exp(delta[c] * a[s][c]), h[s][c], b[s] * du)
+ *         out     = fma(h[s][c], c_[s], out)
+ *     y[c] = out
+ * h, a: [d_state][ld_state], h updated in place; u, delta, y: [n_rows][n]; b, c_:
+ * [n_rows][d_state]. a < 0 and delta >= 0 in a trained model, but any values are defined. */
+typedef struct qm_scan_f32_args {
+    float *y;
+    float *h;
+    const float *u, *delta, *a, *b, *c, *d;
+    size_t ld_y, ld_u, ld_delta, ld_bc, ld_state;
+    size_t n_rows, n, d_state;
+} qm_scan_f32_args;
+typedef void qm_scan_f32_fn(const qm_scan_f32_args *args);
+
+/* sum of exp(x[i] - max), lane += exp(...) */
+typedef float qm_sum_exp_f32_fn(const float *x, float max, size_t n);
+
+/* Every version, by name. */
+#define QM_KERNEL(op, isa, function) qm_##op##_fn function;
+#include "kernels/kernels.def"
+#undef QM_KERNEL
+
+/* One version of each operator: what a session runs with. */
+typedef struct qm_kernels {
+    uint32_t cpu; /* the flags it was filled for */
+    qm_dot_f32_fn *dot_f32;
+    qm_matvec_f32_fn *matvec_f32;
+    qm_matvec_f16_fn *matvec_f16;
+    qm_matvec_bf16_fn *matvec_bf16;
+    qm_matmul_f32_fn *matmul_f32;
+    qm_widen_f16_fn *widen_f16;
+    qm_widen_bf16_fn *widen_bf16;
+    qm_round_f16_fn *round_f16;
+    qm_rms_norm_f32_fn *rms_norm_f32;
+    qm_conv_f32_fn *conv_f32;
+    qm_silu_f32_fn *silu_f32;
+    qm_softplus_f32_fn *softplus_f32;
+    qm_softplus_log_f32_fn *softplus_log_f32;
+    qm_gate_f32_fn *gate_f32;
+    qm_scan_f32_fn *scan_f32;
+    qm_sum_exp_f32_fn *sum_exp_f32;
+} qm_kernels;
+
+/* The best version of each operator for these flags (qm_cpu_select). */
+qm_kernels qm_kernels_select(uint32_t cpu);
+
+#endif
