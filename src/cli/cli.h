@@ -1,6 +1,6 @@
 /* The program's frame: options, help, messages, progress, tables.  A command is one file cmd_X.c
- * and one line in commands.c; an option is one line in options.def.  Only env.c reads the
- * environment.  stdout carries results, stderr everything else. */
+ * that defines qc_cmd_X, and one line in commands.def; an option is one line in options.def.  Only
+ * env.c reads the environment.  stdout carries results, stderr everything else. */
 #ifndef QC_CLI_H
 #define QC_CLI_H
 
@@ -25,6 +25,7 @@ typedef struct qc_options {
 #define QC_INT(field, name, argument, low, high, initial, help) int64_t field;
 #define QC_REAL(field, name, argument, low, high, initial, help) double field;
 #define QC_STRING(field, name, argument, initial, help) const char *field;
+#define QC_CHOICE(field, name, argument, choices, initial, help) const char *field;
 #define QC_LIST(field, name, argument, help)                                                       \
     const char **field;                                                                            \
     size_t n_##field;
@@ -33,6 +34,7 @@ typedef struct qc_options {
 #undef QC_INT
 #undef QC_REAL
 #undef QC_STRING
+#undef QC_CHOICE
 #undef QC_LIST
     const char **args; /* positional arguments */
     size_t n_args;
@@ -49,13 +51,16 @@ typedef struct qc_command {
     const char *description; /* paragraphs for --help and the man page */
     const char *examples;    /* lines that work as they stand */
     const char *options;     /* names from options.def the command takes, separated by blanks; the
-                                common ones (json, progress, quiet, verbose, help) come by themselves */
+                                common ones (json, progress, quiet, ...) come by themselves */
     int min_args, max_args;  /* positional arguments; max_args -1: any number */
     int (*run)(const qc_options *opt); /* returns an exit status */
 } qc_command;
 
-/* All commands, by name; the last has name NULL. */
-extern const qc_command qc_commands[];
+/* All commands in the order of the help page; NULL past the last. */
+extern const qc_command *const qc_commands[];
+#define QC_COMMAND(name) extern const qc_command qc_cmd_##name;
+#include "cli/commands.def"
+#undef QC_COMMAND
 
 /* True when the option of this name (dashes) stood on the command line. */
 bool qc_given(const qc_options *opt, const char *name);
@@ -65,8 +70,12 @@ bool qc_given(const qc_options *opt, const char *name);
 /* Prints "quamba: MESSAGE" and returns exit_status. */
 int qc_fail(int exit_status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Prints err's message and returns its exit status: QC_USAGE for E_ARGUMENT, else QC_FAILED. */
+/* Prints err's message and returns its exit status: QC_USAGE for E_ARGUMENT, QC_INTERRUPTED for
+ * E_CANCELLED, else QC_FAILED. */
 int qc_fail_error(const quamba_error *err);
+
+/* "quamba: out of memory", QC_FAILED. */
+int qc_fail_memory(void);
 
 /* "quamba: warning: ..." and, unless --quiet, "quamba: ..." */
 void qc_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -76,26 +85,28 @@ void qc_note(const qc_options *opt, const char *format, ...) __attribute__((form
  * from run after the result is printed. */
 int qc_finish_output(void);
 
-/* ---- Ctrl-C -----------------------------------------------------------------------------------
- */
+/* ---- Ctrl-C ---------------------------------------------------------------------------------- */
 
-/* From here on SIGINT and SIGTERM only set a flag (a second SIGINT ends the process at once). */
+/* From here on the first SIGINT and the first SIGTERM only set a flag; the second ends the process
+ * at once. */
 void qc_catch_interrupts(void);
 bool qc_interrupted(void);
 
-/* ---- progress: on stderr, to a terminal unless --progress always -------------------------------
+/* ---- progress: on stderr, to a terminal unless --progress always ------------------------------
  */
 
 typedef struct qc_progress {
-    bool shown;
-    const char *label;
+    bool shown, lines;    /* lines: stderr is no terminal, so print line after line */
+    const char *label;    /* borrowed */
     uint64_t total;       /* 0: unknown */
     double started, last; /* seconds on the monotonic clock */
     uint64_t first;       /* work done before this run (resume), left out of the rate */
+    uint64_t done;
 } qc_progress;
 
-/* "lambada_openai  1234/5153  24%  acc 0.142  3m12s left"; note may be NULL.  Redrawn at most ten
- * times a second, always for done == total. */
+/* "lambada_openai  24% [====>          ] 1234/5153  38.2/s  1m42s left  acc 0.142"; note may be
+ * NULL.  Redrawn at most ten times a second, always for done == total.  A message printed meanwhile
+ * takes the line; the next redraw comes below it. */
 void qc_progress_start(qc_progress *p, const qc_options *opt, const char *label, uint64_t total,
                        uint64_t done_before);
 void qc_progress_update(qc_progress *p, uint64_t done, const char *note);
@@ -107,20 +118,28 @@ double qc_now(void);
 /* "3m12s", "1h02m", "0.8s" into out; returns out. */
 const char *qc_duration(double seconds, char out[32]);
 
-/* ---- results ----------------------------------------------------------------------------------
- */
+/* ---- results --------------------------------------------------------------------------------- */
 
-/* A table with aligned columns: numbers right, text left.  Cells are copied. */
+/* A table with aligned columns: a column of numbers (with %, or a unit or "+-" after a blank)
+ * right, text left.  Cells are copied and fill the rows one after the other. */
 typedef struct qc_table qc_table;
 qc_table *qc_table_new(const char *const *headings, size_t n_columns); /* NULL without memory */
 void qc_table_cell(qc_table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void qc_table_print(const qc_table *table, FILE *out);
+/* Returns an exit status: QC_FAILED after a message when a cell found no memory. */
+int qc_table_print(const qc_table *table, FILE *out);
 void qc_table_free(qc_table **table);
 
-/* Prints value as one JSON document (indent 2, reals with 17 digits, key order as inserted). */
-void qc_print_json(const json_t *value);
+/* Prints value as one JSON document (indent 2, reals with 17 digits, key order as inserted) and
+ * returns the exit status for run.  A NULL value is taken as out of memory, so that builders need
+ * not check each step. */
+int qc_print_json(const json_t *value);
 
-/* ---- opening what most commands need -----------------------------------------------------------
+/* Members JSON itself cannot hold: any bytes (what is not UTF-8 becomes U+FFFD), and reals (NaN and
+ * the infinities become null).  NULL without memory. */
+json_t *qc_json_text(const char *text, size_t n_bytes);
+json_t *qc_json_real(double value);
+
+/* ---- opening what most commands need ----------------------------------------------------------
  */
 
 /* The path of the MODEL argument: a directory or file as given, else under --pretrained-dir; newly
@@ -132,5 +151,8 @@ char *qc_model_path(const qc_options *opt, const char *name);
 int qc_open_model(quamba_model **model, const qc_options *opt, const char *name);
 int qc_open_tokenizer(quamba_tokenizer **tokenizer, const qc_options *opt, const char *name);
 int qc_new_session(quamba_session **session, const qc_options *opt, const quamba_model *model);
+
+/* --threads, or the number of processors this process may use. */
+int32_t qc_n_threads(const qc_options *opt);
 
 #endif

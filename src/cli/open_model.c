@@ -1,0 +1,72 @@
+/* Models and sessions, with the common options honoured. */
+#include "cli/frame.h"
+
+#include "base/text.h"
+#include "kernels/cpu.h"
+
+#include <omp.h>
+#include <stdlib.h>
+
+int32_t qc_n_threads(const qc_options *opt)
+{
+    if (opt->threads > 0) return (int32_t)opt->threads;
+    int n = omp_get_num_procs();
+    return n > 0 ? n : 1;
+}
+
+/* The id, checked before anything is opened: a typing error should not cost a long load. */
+static int check_mode(const qc_options *opt)
+{
+    if (opt->mode == NULL || quamba_datapath_find(opt->mode) != NULL) return QC_OK;
+    qm_text ids = {0};
+    for (size_t i = 0; quamba_datapath_at(i) != NULL; i++)
+        qm_text_printf(&ids, "%s%s", i > 0 ? ", " : "", quamba_datapath_id(quamba_datapath_at(i)));
+    qc_fail(QC_USAGE,
+            "%s %s: no such mode here: an unquantized checkpoint runs in %s; quantized modes need "
+            "a quantized checkpoint, so quantize first",
+            qc_env_source(opt, "mode"), opt->mode, ids.failed ? "fp32" : ids.data);
+    qm_text_free(&ids);
+    return QC_USAGE;
+}
+
+static int check_cpu(const qc_options *opt)
+{
+    int64_t flags = qm_cpu_select(opt->cpu);
+    if (flags == -1)
+        return qc_fail(QC_USAGE, "--cpu %s: no such instruction set: one of %s", opt->cpu,
+                       qm_cpu_names());
+    if (flags < 0)
+        return qc_fail(QC_USAGE,
+                       "--cpu %s: this processor lacks it; --cpu native takes the best "
+                       "it has",
+                       opt->cpu);
+    return QC_OK;
+}
+
+int qc_open_model(quamba_model **model, const qc_options *opt, const char *name)
+{
+    quamba_error err = {0};
+    *model = NULL;
+    int status = check_mode(opt);
+    if (status == QC_OK) status = check_cpu(opt);
+    if (status != QC_OK) return status;
+    char *path = qc_model_path(opt, name);
+    if (path == NULL) return QC_FAILED;
+    quamba_model_options options = quamba_model_options_default();
+    options.mode = opt->mode;
+    options.n_threads = qc_n_threads(opt);
+    if (quamba_model_open(model, path, &options, &err) != QUAMBA_OK) status = qc_fail_error(&err);
+    free(path);
+    return status;
+}
+
+int qc_new_session(quamba_session **session, const qc_options *opt, const quamba_model *model)
+{
+    quamba_error err = {0};
+    quamba_session_options options = quamba_session_options_default();
+    options.cpu = opt->cpu;
+    options.n_threads = qc_n_threads(opt);
+    *session = NULL;
+    if (quamba_session_new(session, model, &options, &err) != QUAMBA_OK) return qc_fail_error(&err);
+    return QC_OK;
+}
