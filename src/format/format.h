@@ -38,16 +38,44 @@ const qm_tensor *qm_source_find(const qm_source *source, const char *name);
 const char *qm_source_format(const qm_source *source);
 /* The path of the file that holds the tensors (for shards, the index), for messages. */
 const char *qm_source_path(const qm_source *source);
-/* The directory's config.json; NULL when path was a file.  Borrowed. */
+/* The directory's config.json, an object; NULL when path was a file.  Borrowed. */
 const json_t *qm_source_config(const qm_source *source);
+/* The `__metadata__` of a safetensors file, an object of strings; NULL when it has none. */
+const json_t *qm_source_metadata(const qm_source *source);
+/* Entries of a pickle that are no numbers and were left out (None, int, bool, string). */
+size_t qm_source_skipped(const qm_source *source);
 
-/* Number of elements; the product was checked when the source was opened. */
+/* The same from bytes in memory, which the caller keeps until close; name stands for the path in
+ * messages.  A sharded index cannot be opened so: it names other files. */
+quamba_status qm_source_open_memory(qm_source **source, const void *data, size_t size,
+                                    const char *name, quamba_error *err);
+
+/* Number of elements, and of their bytes; the product was checked when the source was opened. */
 uint64_t qm_tensor_count(const qm_tensor *tensor);
+uint64_t qm_tensor_bytes(const qm_tensor *tensor);
 /* True when the elements lie row-major without gaps. */
 bool qm_tensor_is_contiguous(const qm_tensor *tensor);
-/* Copies the elements row-major into out, qm_tensor_count * element size bytes. */
+/* Copies the elements row-major into out, qm_tensor_bytes of them. */
 void qm_tensor_copy(const qm_tensor *tensor, void *out);
+/* The same for n elements from number first on, first + n <= qm_tensor_count. */
+void qm_tensor_copy_range(const qm_tensor *tensor, uint64_t first, uint64_t n, void *out);
 /* "f16 [768, 1536]" into out; returns out. */
-const char *qm_tensor_describe(const qm_tensor *tensor, char out[128]);
+const char *qm_tensor_describe(const qm_tensor *tensor, char out[192]);
+
+/* Fills ndim, shape and row-major strides, and *bytes; false when there are more than QM_MAX_DIMS,
+ * one is negative or the size does not fit in 63 bits.  tensor->dtype is set. */
+bool qm_tensor_set_shape(qm_tensor *tensor, const int64_t *shape, size_t ndim, uint64_t *bytes);
+
+/* Writers.  Names must be unique; files appear whole or not at all.  Bits are never changed.
+ *
+ * safetensors stores elements row-major and leaves no gap between tensors; those whose size is a
+ * multiple of 64 bytes begin at one in the file, the others at least at a multiple of their element
+ * size.  metadata: an object of strings or NULL. */
+quamba_status qm_safetensors_write(const char *path, const qm_tensor *tensors, size_t n,
+                                   const json_t *metadata, quamba_error *err);
+/* The pytorch_model.bin form, read by torch.load(weights_only=True).  Strides are kept where the
+ * elements fill their range; a tensor with gaps is stored row-major. */
+quamba_status qm_torch_zip_write(const char *path, const qm_tensor *tensors, size_t n,
+                                 quamba_error *err);
 
 #endif
