@@ -1,15 +1,26 @@
 #include "kernels/cpu.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+
+#if QM_ARCH_X86_64
+#include <cpuid.h>
+
+/* clang 14 does not know this one by name. */
+static bool has_f16c(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+#endif
 
 uint32_t qm_cpu_detect(void)
 {
     uint32_t flags = QM_CPU_SCALAR;
 #if QM_ARCH_X86_64
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-        __builtin_cpu_supports("f16c"))
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c())
         flags |= QM_CPU_AVX2;
 #elif QM_ARCH_AARCH64
     flags |= QM_CPU_NEON; /* part of every AArch64 */

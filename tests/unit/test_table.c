@@ -69,7 +69,7 @@ static void json_of_any_bytes(void **state)
     text = qc_json_text("", 0);
     assert_string_equal(json_string_value(text), "");
     json_decref(text);
-    json_t *real = qc_json_real(NAN);
+    json_t *real = qc_json_real((double)NAN);
     assert_true(json_is_null(real));
     json_decref(real);
     real = qc_json_real(0.1);
