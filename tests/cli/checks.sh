@@ -37,11 +37,13 @@ layers 1 include/quamba/a.h '#include "base/good.h"'    # the public API shows n
 # ---- symbols: a library of one file -------------------------------------------------------------
 cc=${CC:-cc}
 command -v "$cc" >/dev/null || { echo "SKIPPED: the symbol checks need a C compiler named cc"; exit 77; }
-symbols() { # symbols STATUS WORD CODE: WORD must be in the complaint
+declared='const char *quamba_version(void) { return 0; }'
+symbols() { # symbols STATUS WORD CODE [DECLARED]: WORD must be in the complaint
     rm -rf "$dir/lib" "$dir/tree"
-    mkdir -p "$dir/lib/src" "$dir/tree/src/cli" "$dir/tree/include"
+    mkdir -p "$dir/lib/src" "$dir/tree/src/cli" "$dir/tree/include/quamba"
     echo 'char *getenv(const char *);' >"$dir/tree/src/cli/env.c"
-    echo "$3" >"$dir/tree/src/a.c"
+    echo "QUAMBA_API const char *quamba_version(void);" >"$dir/tree/include/quamba/quamba.h"
+    printf '%s\n%s\n' "$3" "${4-$declared}" >"$dir/tree/src/a.c"
     "$cc" -O1 -fPIC -c "$dir/tree/src/a.c" -o "$dir/lib/a.o" &&
         ar rcs "$dir/lib/src/libquamba.a" "$dir/lib/a.o" &&
         "$cc" -shared -o "$dir/lib/src/libquamba.so" "$dir/lib/a.o" || { fail "cc: $3"; return; }
@@ -55,6 +57,13 @@ symbols 0 '' 'static const char *const names[] = {"a", "b"};
               const char *quamba_name(int i) { return names[i]; }'
 symbols 0 '' '#include <stdio.h>
               int quamba_text(char *s, int n, int i) { return snprintf(s, n, "%d", i); }'
+symbols 0 '' '#include <math.h>
+              float quamba_root(float x) { return fmaf(x, x, floorf(x)); }'
+symbols 1 expf '#include <math.h>
+                float quamba_exp(float x) { return expf(x); }'
+symbols 1 pow '#include <math.h>
+               double quamba_pow(double x) { return pow(x, x); }'
+symbols 1 quamba_version 'int quamba_other(void) { return 1; }' ''
 symbols 1 qm_leak 'int qm_leak(int a) { return a + 1; }'
 symbols 1 counter 'static int counter; int quamba_count(void) { return ++counter; }'
 symbols 1 table 'static int table[2] = {1, 2}; int *quamba_table(void) { return table; }'
