@@ -19,6 +19,13 @@ const char *quamba_status_text(quamba_status status)
 
 const char *quamba_version(void) { return QUAMBA_VERSION; }
 
+/* Names from files go into messages: a line stays a line and a terminal is left alone. */
+static void mask_control_characters(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 32 || *text == 127) *text = '?';
+}
+
 quamba_status qm_fail(quamba_error *err, quamba_status status, uint64_t position,
                       const char *format, ...)
 {
@@ -27,6 +34,7 @@ quamba_status qm_fail(quamba_error *err, quamba_status status, uint64_t position
         va_start(args, format);
         vsnprintf(err->message, sizeof err->message, format, args);
         va_end(args);
+        mask_control_characters(err->message);
         err->status = status;
         err->position = position;
     }
@@ -41,6 +49,7 @@ quamba_status qm_fail_in(quamba_error *err, quamba_status status, const char *pr
         inner[sizeof inner - 1] = '\0';
         /* A very long path must not push the reason out of the message. */
         snprintf(err->message, sizeof err->message, "%.300s: %.690s", prefix, inner);
+        mask_control_characters(err->message);
         err->status = status;
     }
     return status;

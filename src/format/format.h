@@ -19,6 +19,8 @@ typedef struct qm_tensor {
     int64_t stride[QM_MAX_DIMS]; /* in elements, >= 0; row-major unless the file says otherwise */
     const void *data;            /* first element, possibly unaligned; NULL without elements */
     bool python_float;           /* pickled as a Python float: shown as a 0-dim f32 */
+    bool column_major;           /* row-major here, but transposed in the pytorch_model.bin it was
+                                    converted from; for writing one again */
 } qm_tensor;
 
 typedef struct qm_source qm_source;
@@ -57,8 +59,13 @@ uint64_t qm_tensor_bytes(const qm_tensor *tensor);
 bool qm_tensor_is_contiguous(const qm_tensor *tensor);
 /* Copies the elements row-major into out, qm_tensor_bytes of them. */
 void qm_tensor_copy(const qm_tensor *tensor, void *out);
-/* The same for n elements from number first on, first + n <= qm_tensor_count. */
+/* The same in pieces, for n elements from number first on; first + n <= qm_tensor_count. */
 void qm_tensor_copy_range(const qm_tensor *tensor, uint64_t first, uint64_t n, void *out);
+/* Hands the bytes, row-major, to sink piece by piece until it fails or all are through; copies only
+ * what does not lie so. */
+typedef quamba_status qm_byte_sink(void *user, const void *data, size_t size, quamba_error *err);
+quamba_status qm_tensor_stream(const qm_tensor *tensor, qm_byte_sink *sink, void *user,
+                               quamba_error *err);
 /* "f16 [768, 1536]" into out; returns out. */
 const char *qm_tensor_describe(const qm_tensor *tensor, char out[192]);
 
@@ -70,7 +77,8 @@ bool qm_tensor_set_shape(qm_tensor *tensor, const int64_t *shape, size_t ndim, u
  *
  * safetensors stores elements row-major and leaves no gap between tensors; those whose size is a
  * multiple of 64 bytes begin at one in the file, the others at least at a multiple of their element
- * size.  metadata: an object of strings or NULL. */
+ * size.  metadata: an object of strings or NULL; which tensors are Python floats or column-major is
+ * added to it and recognised when the file is read. */
 quamba_status qm_safetensors_write(const char *path, const qm_tensor *tensors, size_t n,
                                    const json_t *metadata, quamba_error *err);
 /* The pytorch_model.bin form, read by torch.load(weights_only=True).  Strides are kept where the

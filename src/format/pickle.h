@@ -15,4 +15,7 @@ typedef quamba_status qm_pickle_storage(void *user, const char *key, size_t n_ke
 quamba_status qm_pickle_read(qm_source *source, const uint8_t *data, size_t size,
                              qm_pickle_storage *find_storage, void *user, quamba_error *err);
 
+/* PyTorch's name of the storage type, "HalfStorage"; every type has one. */
+const char *qm_torch_storage_name(qm_dtype dtype);
+
 #endif

@@ -1,7 +1,7 @@
 /* safetensors: 8 bytes of little-endian header length, the header (JSON: name -> dtype, shape,
  * data_offsets, and __metadata__), then the data without a gap. */
+#include "format/safetensors.h"
 #include "base/mem.h"
-#include "format/source.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -153,6 +153,36 @@ static quamba_status read_header(qm_source *source, range *ranges, json_t *heade
     return check_ranges(ranges, n, data_size, err);
 }
 
+/* The names in one of our metadata entries as the keys of an object; NULL when there are none or
+ * another program put something else there. */
+static json_t *named_in(const json_t *metadata, const char *key)
+{
+    const json_t *text = json_object_get(metadata, key);
+    json_t *names = NULL, *set = NULL, *name;
+    size_t i;
+    if (text &&
+        qm_json_parse(&names, json_string_value(text), json_string_length(text), NULL) == QUAMBA_OK)
+        set = json_object();
+    json_array_foreach(names, i, name) if (json_is_string(name))
+        json_object_set(set, json_string_value(name), name);
+    json_decref(names);
+    return set;
+}
+
+/* Marks what the metadata say of the tensors from number first on. */
+static void apply_hints(qm_source *source, size_t first, const json_t *metadata)
+{
+    json_t *floats = named_in(metadata, QM_SAFETENSORS_FLOATS);
+    json_t *columns = named_in(metadata, QM_SAFETENSORS_COLUMNS);
+    for (size_t i = first; i < source->n_tensors; i++) {
+        qm_tensor *t = &source->tensors[i];
+        t->python_float = t->ndim == 0 && t->dtype == QM_F32 && json_object_get(floats, t->name);
+        t->column_major = t->ndim == 2 && json_object_get(columns, t->name);
+    }
+    json_decref(floats);
+    json_decref(columns);
+}
+
 quamba_status qm_safetensors_read(qm_source *source, const uint8_t *data, size_t size,
                                   quamba_error *err)
 {
@@ -175,8 +205,10 @@ quamba_status qm_safetensors_read(qm_source *source, const uint8_t *data, size_t
         if (!ranges)
             status = qm_fail_memory(err, json_object_size(header) * sizeof *ranges, "the header");
     }
+    size_t first = source->n_tensors;
     if (status == QUAMBA_OK)
         status = read_header(source, ranges, header, data + 8 + n_header, size - 8 - n_header, err);
+    if (status == QUAMBA_OK) apply_hints(source, first, json_object_get(header, "__metadata__"));
     free(ranges);
     json_decref(header);
     return status;

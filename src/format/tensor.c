@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 bool qm_tensor_set_shape(qm_tensor *tensor, const int64_t *shape, size_t ndim, uint64_t *bytes)
@@ -98,6 +99,24 @@ void qm_tensor_copy_range(const qm_tensor *tensor, uint64_t first, uint64_t n, v
 void qm_tensor_copy(const qm_tensor *tensor, void *out)
 {
     qm_tensor_copy_range(tensor, 0, qm_tensor_count(tensor), out);
+}
+
+quamba_status qm_tensor_stream(const qm_tensor *tensor, qm_byte_sink *sink, void *user,
+                               quamba_error *err)
+{
+    enum { PIECE = 1 << 20 }; /* elements fit, whatever their size */
+    uint64_t size = qm_dtype_size(tensor->dtype), count = qm_tensor_count(tensor), n;
+    if (count == 0) return QUAMBA_OK;
+    if (qm_tensor_is_contiguous(tensor)) return sink(user, tensor->data, count * size, err);
+    unsigned char *piece = malloc(PIECE);
+    quamba_status status = piece ? QUAMBA_OK : qm_fail_memory(err, PIECE, tensor->name);
+    for (uint64_t at = 0; status == QUAMBA_OK && at < count; at += n) {
+        n = count - at < PIECE / size ? count - at : PIECE / size;
+        qm_tensor_copy_range(tensor, at, n, piece);
+        status = sink(user, piece, n * size, err);
+    }
+    free(piece);
+    return status;
 }
 
 const char *qm_tensor_describe(const qm_tensor *tensor, char out[192])
