@@ -277,6 +277,55 @@ QUAMBA_API void quamba_sampler_accept(quamba_sampler *sampler, const int32_t *to
  * equal tokens on every machine.  Among equal logits the lowest id comes first. */
 QUAMBA_API int32_t quamba_sampler_next(quamba_sampler *sampler, const float *logits);
 
+/* ---- evaluation ----------------------------------------------------------------------------- */
+
+/* Names of the tasks in the order of their table; NULL past the last. */
+QUAMBA_API const char *quamba_eval_task(size_t index);
+
+typedef struct quamba_eval_options {
+    const char *task; /* a name of quamba_eval_task; "text" is the perplexity of any plain text */
+    const char *path; /* its file: JSON lines, or plain text for "text", "wikitext2" and "ptb" */
+    bool decode;      /* score token by token as quamba_session_step, instead of by prefill */
+    int32_t fewshot;  /* solved examples of the same file in front of every question, 0 .. 64 */
+    uint64_t seed;    /* of their choice */
+    uint64_t limit;   /* only the first items; 0: all */
+
+    /* File of per-item records (JSON lines), appended as items finish; NULL: none.  An unfinished
+     * one of an equal run is continued with resume, to the same bits as without a break, and
+     * refused without, unless overwrite; a finished one is replaced. */
+    const char *records;
+    const char *identity; /* of weights and tokenizer, kept in the records and compared on resume */
+    bool resume, overwrite;
+
+    /* Called in the caller's thread; either may be NULL.  value is the running score so far, of the
+     * kind that metric ("acc" or "ppl") names. */
+    void (*progress)(void *user, uint64_t done, uint64_t total, const char *metric, double value);
+    bool (*cancelled)(void *user);
+    void *user;
+} quamba_eval_options;
+
+/* What is not measured, or not defined for so few items, is NaN. */
+typedef struct quamba_eval_result {
+    uint64_t n_items;   /* of the whole run; segments of a text */
+    uint64_t n_done;    /* scored */
+    uint64_t n_resumed; /* of those, taken from the records */
+    uint64_t n_tokens;  /* of a text: of one segment; 2048 unless the text is shorter; else 0 */
+    double acc, acc_stderr;
+    double acc_norm, acc_norm_stderr; /* by log-likelihood per character */
+    double perplexity, perplexity_stderr;
+} quamba_eval_result;
+
+QUAMBA_API quamba_eval_options quamba_eval_options_default(void);
+
+/* Runs one task: prompt forms and scoring rules of lm-evaluation-harness 0.4; for texts the windows
+ * of upstream's perplexity: segments of 2048 tokens from a zero state, the remainder dropped.
+ * E_CANCELLED, as every error on the way, leaves in *result the scores of what is done. */
+QUAMBA_API quamba_status quamba_eval_run(const quamba_model *model,
+                                         const quamba_tokenizer *tokenizer,
+                                         const quamba_session_options *session_options,
+                                         const quamba_eval_options *options,
+                                         quamba_eval_result *result, quamba_error *error);
+
 #ifdef __cplusplus
 }
 #endif
