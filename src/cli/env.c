@@ -4,17 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char qc_env_text[] = "QUAMBA_MODE: the mode when --mode is not given.";
+const char qc_env_text[] = "QUAMBA_MODE: the mode when --mode is not given.\n"
+                           "QUAMBA_CPU: the instruction set when --cpu is not given.";
 
 void qc_env_read(qc_options *opt)
 {
-    const char *mode = getenv("QUAMBA_MODE");
+    const char *mode = getenv("QUAMBA_MODE"), *cpu = getenv("QUAMBA_CPU");
     if (mode != NULL && mode[0] != '\0') opt->mode = mode;
+    if (cpu != NULL && cpu[0] != '\0') opt->cpu = cpu;
 }
 
 const char *qc_env_source(const qc_options *opt, const char *name)
 {
-    if (strcmp(name, "mode") == 0 && opt->mode != NULL && !qc_given(opt, "mode"))
-        return "QUAMBA_MODE";
-    return "--mode";
+    bool is_cpu = strcmp(name, "cpu") == 0;
+    if (qc_given(opt, name)) return is_cpu ? "--cpu" : "--mode";
+    return is_cpu ? "QUAMBA_CPU" : "QUAMBA_MODE";
 }

@@ -32,14 +32,13 @@ static int check_mode(const qc_options *opt)
 static int check_cpu(const qc_options *opt)
 {
     int64_t flags = qm_cpu_select(opt->cpu);
+    const char *source = qc_env_source(opt, "cpu");
     if (flags == -1)
-        return qc_fail(QC_USAGE, "--cpu %s: no such instruction set: one of %s", opt->cpu,
+        return qc_fail(QC_USAGE, "%s %s: no such instruction set: one of %s", source, opt->cpu,
                        qm_cpu_names());
     if (flags < 0)
-        return qc_fail(QC_USAGE,
-                       "--cpu %s: this processor lacks it; --cpu native takes the best "
-                       "it has",
-                       opt->cpu);
+        return qc_fail(QC_USAGE, "%s %s: this processor lacks it; native takes the best it has",
+                       source, opt->cpu);
     return QC_OK;
 }
 

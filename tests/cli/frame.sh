@@ -3,7 +3,7 @@
 set -u
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-unset QUAMBA_MODE
+unset QUAMBA_MODE QUAMBA_CPU
 failures=0
 
 # expect STATUS PATTERN COMMAND...: the exit status, and an extended regular expression that stdout
