@@ -251,12 +251,15 @@ QUAMBA_API const char *quamba_datapath_summary(const quamba_datapath *datapath);
 
 /* ---- sampling ------------------------------------------------------------------------------- */
 
+/* The steps, in this order: repetition penalty on the logits; top_k; min_p, by the probabilities
+ * before the temperature; temperature; top_p, by the probabilities after it; draw.  At least one
+ * token is always left. */
 typedef struct quamba_sampler_options {
-    float temperature;        /* 0: the largest logit, everything below ignored */
-    int32_t top_k;            /* keep the k largest; 0: all */
-    float top_p;              /* smallest set with at least this probability; 1: all */
-    float min_p;              /* drop below min_p times the largest probability; 0: nothing */
-    float repetition_penalty; /* 1: none; see quamba_sampler_next */
+    float temperature; /* 0 (or top_k 1): the largest logit after the penalty, nothing drawn */
+    int32_t top_k;     /* keep the k largest; 0: all */
+    float top_p;       /* smallest set with at least this probability; 1: all */
+    float min_p;       /* drop below min_p times the largest probability; 0: nothing */
+    float repetition_penalty; /* 1: none; see quamba_sampler_accept */
     uint64_t seed;
 } quamba_sampler_options;
 
@@ -269,12 +272,14 @@ QUAMBA_API quamba_status quamba_sampler_new(quamba_sampler **sampler, int32_t n_
 QUAMBA_API void quamba_sampler_free(quamba_sampler **sampler);
 
 /* Tells the sampler of tokens in the text (the prompt), for the repetition penalty: the logit of
- * every token seen so far is divided by the penalty when positive and multiplied when negative. */
+ * every token seen so far is divided by the penalty when positive and multiplied when negative.
+ * Ids outside the vocabulary are ignored. */
 QUAMBA_API void quamba_sampler_accept(quamba_sampler *sampler, const int32_t *tokens,
                                       size_t n_tokens);
 
 /* Draws the next token from logits[n_vocab] and accepts it.  Equal options, seeds and logits draw
- * equal tokens on every machine.  Among equal logits the lowest id comes first. */
+ * equal tokens on every machine.  Among equal logits the lowest id comes first.  A NaN counts as
+ * -inf; where all logits are -inf, all tokens are equally likely.  Allocates nothing. */
 QUAMBA_API int32_t quamba_sampler_next(quamba_sampler *sampler, const float *logits);
 
 /* ---- evaluation ----------------------------------------------------------------------------- */
