@@ -4,15 +4,27 @@
 
 #include <inttypes.h>
 
-quamba_status qm_json_parse(json_t **value, const char *data, size_t size, quamba_error *err)
+static quamba_status parse(json_t **value, const char *data, size_t size, size_t flags,
+                           quamba_error *err)
 {
     json_error_t why;
-    *value = json_loadb(data ? data : "", size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+    *value =
+        json_loadb(data ? data : "", size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | flags, &why);
     if (*value) return QUAMBA_OK;
     bool memory = json_error_code(&why) == json_error_out_of_memory;
     return qm_fail(err, memory ? QUAMBA_E_NOMEM : QUAMBA_E_FORMAT,
                    why.position > 0 ? (uint64_t)why.position : 0,
                    "not valid JSON at line %d column %d: %s", why.line, why.column, why.text);
+}
+
+quamba_status qm_json_parse(json_t **value, const char *data, size_t size, quamba_error *err)
+{
+    return parse(value, data, size, 0, err);
+}
+
+quamba_status qm_json_parse_text(json_t **value, const char *data, size_t size, quamba_error *err)
+{
+    return parse(value, data, size, JSON_ALLOW_NUL, err);
 }
 
 quamba_status qm_json_load(json_t **value, const char *path, quamba_error *err)

@@ -10,6 +10,10 @@
  * (json_decref).  The error gives line and column. */
 quamba_status qm_json_parse(json_t **value, const char *data, size_t size, quamba_error *err);
 
+/* The same where strings are text and may hold the character U+0000 (else refused): the caller uses
+ * json_string_length and never strlen. */
+quamba_status qm_json_parse_text(json_t **value, const char *data, size_t size, quamba_error *err);
+
 /* Parses a whole file; the error begins with its path. */
 quamba_status qm_json_load(json_t **value, const char *path, quamba_error *err);
 
