@@ -196,12 +196,12 @@ typedef struct quamba_job {
     quamba_session *session;
     const int32_t *tokens; /* [n_tokens], n_tokens >= 1 */
     size_t n_tokens;
-    bool decode;            /* token by token as quamba_session_step, instead of prefill */
-    const int32_t *targets; /* NULL, or [n_tokens]: id to score after tokens[i]; -1: none */
-    quamba_logprob
-        *logprobs;       /* [n_tokens] where targets is given; entries without target untouched */
-    const float *logits; /* out: NULL unless want_logits, else as in quamba_session_prefill */
+    bool decode;              /* token by token as quamba_session_step, instead of prefill */
+    const int32_t *targets;   /* NULL, or [n_tokens]: the id to score after tokens[i]; -1: none */
+    quamba_logprob *logprobs; /* [n_tokens] with targets; entries without a target untouched */
     bool want_logits;
+    const float *logits; /* out: NULL unless want_logits, else as in quamba_session_prefill */
+    size_t n_done;       /* out: tokens fed so far; n_tokens in the end */
 } quamba_job;
 
 /* Feeds several sessions of one model side by side, reading the weights once for all of them where

@@ -16,4 +16,7 @@ struct quamba_datapath {
     bool step_log1p;      /* softplus in a decode step: log1p(exp(x)), else log(exp(x) + 1) */
 };
 
+/* The row of an unquantized checkpoint when no mode was chosen. */
+const quamba_datapath *qm_datapath_default(void);
+
 #endif

@@ -11,6 +11,8 @@ static const quamba_datapath modes[] = {
 };
 /* clang-format on */
 
+const quamba_datapath *qm_datapath_default(void) { return &modes[0]; }
+
 const quamba_datapath *quamba_datapath_at(size_t index)
 {
     return index < sizeof modes / sizeof modes[0] ? &modes[index] : NULL;

@@ -24,8 +24,7 @@ static quamba_status fail_pcre2(quamba_error *err, quamba_status status, int cod
 {
     char why[160] = "unknown error";
     pcre2_get_error_message(code, (PCRE2_UCHAR *)why, sizeof why);
-    if (code == PCRE2_ERROR_NOMEMORY || code == PCRE2_ERROR_HEAP_FAILED)
-        status = QUAMBA_E_NOMEM;
+    if (code == PCRE2_ERROR_NOMEMORY || code == PCRE2_ERROR_HEAP_FAILED) status = QUAMBA_E_NOMEM;
     return qm_fail(err, status, offset, "%s: %s (at byte %zu)", what, why, offset);
 }
 

@@ -1,0 +1,27 @@
+/* The edges of the datapath that a tap sees, in order. */
+#ifndef QM_RUNTIME_EDGES_H
+#define QM_RUNTIME_EDGES_H
+
+#include "quamba/quamba.h"
+
+/* X(id, name): columns and meaning */
+#define QM_EDGE_LIST(X)                                                                            \
+    X(NORM_OUT, "norm_out")         /* d_model: the mixer's input */                               \
+    X(IN_PROJ_OUT, "in_proj_out")   /* 2 d_inner: x, then z */                                     \
+    X(CONV_OUT, "conv_out")         /* d_inner: after SiLU */                                      \
+    X(X_PROJ_OUT, "x_proj_out")     /* dt_rank + 2 d_state: dt_low, B, C */                        \
+    X(DT_PROJ_OUT, "dt_proj_out")   /* d_inner: before bias and softplus */                        \
+    X(SCAN_OUT, "scan_out")         /* d_inner: y, gated */                                        \
+    X(OUT_PROJ_OUT, "out_proj_out") /* d_model */                                                  \
+    X(RESIDUAL, "residual")         /* d_model: the stream after the block */                      \
+    X(NORM_F_OUT, "norm_f_out")     /* d_model, of the positions whose logits were asked for */    \
+    X(LOGITS, "logits")             /* n_vocab, the same positions */
+
+typedef enum qm_edge {
+#define QM_EDGE_ENUM(id, name) QM_EDGE_##id,
+    QM_EDGE_LIST(QM_EDGE_ENUM)
+#undef QM_EDGE_ENUM
+        QM_N_EDGES
+} qm_edge;
+
+#endif

@@ -1,0 +1,111 @@
+/* A session's state as a blob: little endian, the same on every machine.
+ *     "quambaS1"  mode[16]  n_layer d_inner d_state d_conv (i32)  position (u64)
+ *     conv_state f32 [n_layer][d_conv][d_inner]   ssm_state f32 [n_layer][d_state][d_inner]
+ *     hash (u64) of all bytes before it */
+#include "base/hash.h"
+#include "runtime/session.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MODE_BYTES = 16, HEADER_BYTES = 8 + MODE_BYTES + 4 * 4 + 8, HASH_BYTES = 8 };
+
+static const char magic[8] = {'q', 'u', 'a', 'm', 'b', 'a', 'S', '1'};
+
+static void put(unsigned char *at, uint64_t value, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        at[i] = (unsigned char)(value >> (8 * i));
+}
+
+static uint64_t get(const unsigned char *at, size_t n)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < n; i++)
+        value |= (uint64_t)at[i] << (8 * i);
+    return value;
+}
+
+static void put_floats(unsigned char *at, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        put(at + 4 * i, bits, 4);
+    }
+}
+
+static void get_floats(float *x, const unsigned char *at, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = (uint32_t)get(at + 4 * i, 4);
+        memcpy(&x[i], &bits, sizeof bits);
+    }
+}
+
+/* Everything that must agree between the session that saved and the one that loads. */
+static void put_header(unsigned char header[HEADER_BYTES], const quamba_session *s)
+{
+    const qm_config *c = &s->model->config;
+    const int32_t dims[4] = {c->n_layer, c->d_inner, c->d_state, c->d_conv};
+    memset(header, 0, HEADER_BYTES);
+    memcpy(header, magic, sizeof magic);
+    snprintf((char *)header + sizeof magic, MODE_BYTES, "%s", s->model->datapath->id);
+    for (size_t i = 0; i < 4; i++)
+        put(header + sizeof magic + MODE_BYTES + 4 * i, (uint32_t)dims[i], 4);
+    put(header + HEADER_BYTES - 8, s->position, 8);
+}
+
+quamba_status quamba_session_save(const quamba_session *s, void *blob, size_t capacity,
+                                  size_t *n_bytes, quamba_error *error)
+{
+    const size_t n_conv = qm_conv_floats(&s->model->config),
+                 n_ssm = qm_ssm_floats(&s->model->config);
+    const size_t size = HEADER_BYTES + (n_conv + n_ssm) * sizeof(float) + HASH_BYTES;
+    *n_bytes = size;
+    if (!blob) return QUAMBA_OK;
+    if (capacity < size)
+        return qm_fail(error, QUAMBA_E_ARGUMENT, size,
+                       "the state needs %zu bytes, the buffer has %zu", size, capacity);
+    unsigned char *at = blob;
+    put_header(at, s);
+    put_floats(at + HEADER_BYTES, s->conv_state, n_conv);
+    put_floats(at + HEADER_BYTES + n_conv * sizeof(float), s->ssm_state, n_ssm);
+    put(at + size - HASH_BYTES, qm_hash64(at, size - HASH_BYTES, 0), HASH_BYTES);
+    return QUAMBA_OK;
+}
+
+quamba_status quamba_session_load(quamba_session *s, const void *blob, size_t n_bytes,
+                                  quamba_error *error)
+{
+    const size_t n_conv = qm_conv_floats(&s->model->config),
+                 n_ssm = qm_ssm_floats(&s->model->config);
+    const size_t size = HEADER_BYTES + (n_conv + n_ssm) * sizeof(float) + HASH_BYTES;
+    const unsigned char *at = blob;
+    unsigned char wanted[HEADER_BYTES];
+    if (n_bytes < HEADER_BYTES || memcmp(at, magic, sizeof magic) != 0)
+        return qm_fail(error, QUAMBA_E_FORMAT, 0, "not a saved session");
+    put_header(wanted, s);
+    if (memcmp(at + sizeof magic, wanted + sizeof magic, MODE_BYTES) != 0)
+        return qm_fail(error, QUAMBA_E_FORMAT, sizeof magic,
+                       "saved in mode \"%.*s\", this session is in \"%s\"", MODE_BYTES - 1,
+                       (const char *)at + sizeof magic, s->model->datapath->id);
+    const size_t dims = sizeof magic + MODE_BYTES;
+    if (memcmp(at + dims, wanted + dims, 16) != 0)
+        return qm_fail(error, QUAMBA_E_FORMAT, dims,
+                       "saved from a model of %" PRIu64 " layers, d_inner %" PRIu64
+                       ", d_state %" PRIu64 ", d_conv %" PRIu64,
+                       get(at + dims, 4), get(at + dims + 4, 4), get(at + dims + 8, 4),
+                       get(at + dims + 12, 4));
+    if (n_bytes != size)
+        return qm_fail(error, QUAMBA_E_FORMAT, n_bytes, "has %zu bytes, must have %zu", n_bytes,
+                       size);
+    if (get(at + size - HASH_BYTES, HASH_BYTES) != qm_hash64(at, size - HASH_BYTES, 0))
+        return qm_fail(error, QUAMBA_E_FORMAT, size - HASH_BYTES,
+                       "damaged: the hash at the end does not fit");
+    get_floats(s->conv_state, at + HEADER_BYTES, n_conv);
+    get_floats(s->ssm_state, at + HEADER_BYTES + n_conv * sizeof(float), n_ssm);
+    s->position = get(at + HEADER_BYTES - 8, 8);
+    return QUAMBA_OK;
+}
