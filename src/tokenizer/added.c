@@ -163,15 +163,19 @@ static bool find_token(const qm_added *added, qm_added_cursor *c)
         c->search = end;
         if ((flags & QM_PIECE_SINGLE_WORD) &&
             (word_before(c->text, begin) || word_after(c->text + end, c->n - end))) {
-            at = end - 1;
+            at = c->search - 1;
             continue;
         }
-        /* The spaces that rstrip took from the token before are not taken again; a token that
-         * begins among them still counts. */
-        if ((flags & QM_PIECE_LSTRIP) && begin > c->done)
-            begin = spaces_before(c->text, c->done, begin);
+        /* Spaces that rstrip took from the token before are not taken again; a token of nothing
+         * else is not there any more. */
+        if (flags & QM_PIECE_LSTRIP)
+            begin = begin > c->done ? spaces_before(c->text, c->done, begin) : c->done;
         if (flags & QM_PIECE_RSTRIP)
             end = spaces_after(c->text, end > c->done ? end : c->done, c->n);
+        if (begin >= end) {
+            at = c->search - 1;
+            continue;
+        }
         c->token = id;
         c->token_begin = begin;
         c->token_end = end;

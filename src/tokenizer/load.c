@@ -493,7 +493,9 @@ static quamba_status load_added_token(qm_vocab *vocab, const json_t *object, qua
     if (n > QM_ADDED_MAX_BYTES)
         return qm_fail(err, QUAMBA_E_LIMIT, n, "content of %zu bytes, at most %d", n,
                        QM_ADDED_MAX_BYTES);
-    int32_t known = qm_vocab_find_spelled(vocab, content, n);
+    int32_t known = -1;
+    status = qm_vocab_find_spelled(vocab, content, n, &known, err);
+    if (status != QUAMBA_OK) return status;
     if (known >= 0 && known != id)
         return qm_fail(err, QUAMBA_E_FORMAT, (uint64_t)id,
                        "\"%.100s\" has id %" PRId64 " but is %" PRId32 " in the vocabulary",

@@ -138,33 +138,34 @@ quamba_status qm_scan_int(qm_scan *scan, int64_t *out, quamba_error *err)
     return QUAMBA_OK;
 }
 
-static void skip_string(qm_scan *scan)
+/* Behind the string that begins at this quote, or end. */
+static const char *skip_string(const char *at, const char *end)
 {
-    for (scan->at++; scan->at < scan->end && *scan->at != '"'; scan->at++)
-        if (*scan->at == '\\' && scan->at + 1 < scan->end) scan->at++;
-    if (scan->at < scan->end) scan->at++;
+    for (at++; at < end && *at != '"'; at++)
+        if (*at == '\\' && at + 1 < end) at++;
+    return at < end ? at + 1 : end;
 }
 
 quamba_status qm_scan_value(qm_scan *scan, qm_span *out, quamba_error *err)
 {
     qm_scan_peek(scan);
-    const char *from = scan->at;
+    const char *at = scan->at, *const end = scan->end;
     size_t depth = 0;
-    while (scan->at < scan->end) {
-        char c = *scan->at;
+    while (at < end) {
+        char c = *at;
         if (depth == 0 && (c == ',' || c == '}' || c == ']')) break;
         if (c == '"') {
-            skip_string(scan);
+            at = skip_string(at, end);
             continue;
         }
         if (c == '{' || c == '[') depth++;
         if (c == '}' || c == ']') depth--;
-        scan->at++;
+        at++;
     }
-    if (depth > 0 || scan->at == from)
-        return fail(scan, err, depth > 0 ? "unfinished value" : "expected a value");
-    *out = (qm_span){from, (size_t)(scan->at - from)};
-    return QUAMBA_OK;
+    *out = (qm_span){scan->at, (size_t)(at - scan->at)};
+    scan->at = at;
+    if (depth > 0) return fail(scan, err, "unfinished value");
+    return out->size > 0 ? QUAMBA_OK : fail(scan, err, "expected a value");
 }
 
 quamba_status qm_scan_next(qm_scan *scan, const char *brackets, bool *started, bool *more,

@@ -144,7 +144,16 @@ static quamba_status encode_valid(encoder *e, const char *text, size_t n, quamba
     return status;
 }
 
-/* Stretches of valid UTF-8 go through all steps; each byte between them is a word of its own. */
+/* A byte that is no text is a word of its own.  Vocabularies made from valid text only (NeoX's)
+ * lack 13 bytes that never occur in it: those become U+FFFD, as in every text that such a model has
+ * seen. */
+static quamba_status encode_stray(encoder *e, const char *byte, quamba_error *err)
+{
+    bool known = e->t->vocab.byte_id[(unsigned char)*byte] >= 0;
+    return known ? encode_word(e, byte, 1, err) : encode_word(e, "\xEF\xBF\xBD", 3, err);
+}
+
+/* Stretches of valid UTF-8 go through all steps, the bytes between them through none. */
 static quamba_status encode(encoder *e, const char *text, size_t n, quamba_error *err)
 {
     quamba_status status = QUAMBA_OK;
@@ -155,7 +164,7 @@ static quamba_status encode(encoder *e, const char *text, size_t n, quamba_error
         n -= valid;
         size_t broken = n > 0 ? qm_utf8_broken(text, n) : 0;
         for (size_t i = 0; i < broken && status == QUAMBA_OK; i++)
-            status = encode_word(e, text + i, 1, err);
+            status = encode_stray(e, text + i, err);
         text += broken;
         n -= broken;
     }

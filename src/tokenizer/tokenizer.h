@@ -4,7 +4,18 @@
  *   other added tokens -> cut into words (pre-tokenizer) -> bytes -> merges -> ids
  *
  * load.c reads tokenizer.json, vocab.c holds pieces and their look-up, added.c finds added tokens,
- * normalize.c and split.c prepare text, bpe.c merges, tokenizer.c strings these together. */
+ * normalize.c and split.c prepare text, bpe.c merges, tokenizer.c strings these together.
+ *
+ * Known differences from tokenizers 0.23, compared on 120,000 strings with the tokenizers of NeoX
+ * and the demo (none) and on 18,000 with random normalizers, splits and added tokens:
+ *   - an expression in a "Split" runs in PCRE2, so \b and \w leave out combining marks, \s has
+ * U+180E, and \p{..} knows the Unicode of the installed PCRE2 (split.c makes ByteLevel's own
+ * independent of that);
+ *   - an added token decodes to its content as the file spells it; the reference reads a content
+ * like
+ *     "\u00e9" that happens to be of the byte alphabet as bytes, and gives the normal form of
+ * tokens that are looked for in normalised text;
+ *   - ids of added tokens are the file's; the reference renumbers those it does not expect. */
 #ifndef QM_TOKENIZER_TOKENIZER_H
 #define QM_TOKENIZER_TOKENIZER_H
 
@@ -50,7 +61,7 @@ typedef struct qm_vocab {
 } qm_vocab;
 
 /* Bytes of a token spelled in the byte alphabet, appended to out; false, nothing appended, when a
- * character is not of it. */
+ * character is not of it.  Without memory out->failed is set. */
 bool qm_vocab_unspell(qm_text *out, const char *spelled, size_t n);
 
 /* Enters a piece that the file spells so; added tokens that the vocabulary lacks are raw. */
@@ -63,8 +74,9 @@ quamba_status qm_vocab_index(qm_vocab *vocab, quamba_error *err);
 /* Id of the piece of these bytes, raw (QM_PIECE_RAW) or not (0); -1. */
 int32_t qm_vocab_find(const qm_vocab *vocab, const char *bytes, size_t n, uint8_t raw);
 
-/* The same for text as the file spells it. */
-int32_t qm_vocab_find_spelled(const qm_vocab *vocab, const char *spelled, size_t n);
+/* The same for a token of the vocabulary as the file spells it. */
+quamba_status qm_vocab_find_spelled(const qm_vocab *vocab, const char *spelled, size_t n,
+                                    int32_t *id, quamba_error *err);
 
 void qm_vocab_free(qm_vocab *vocab);
 

@@ -26,7 +26,9 @@ static int byte_of(uint32_t code)
 
 bool qm_vocab_unspell(qm_text *out, const char *spelled, size_t n)
 {
-    size_t before = out->size;
+    size_t before = out->size, used = before;
+    qm_text_add(out, spelled, n); /* room for the bytes, which are no more than n */
+    if (out->failed) return true; /* for the caller to find */
     for (size_t i = 0; i < n;) {
         uint32_t code;
         size_t size = qm_utf8_next(spelled + i, n - i, &code);
@@ -35,10 +37,10 @@ bool qm_vocab_unspell(qm_text *out, const char *spelled, size_t n)
             out->size = before;
             return false;
         }
-        char c = (char)byte;
-        qm_text_add(out, &c, 1);
+        out->data[used++] = (char)byte;
         i += size;
     }
+    out->size = used;
     return true;
 }
 
@@ -124,13 +126,16 @@ int32_t qm_vocab_find(const qm_vocab *v, const char *bytes, size_t n, uint8_t ra
     return v->n_slots > 0 ? v->slots[slot_of(v, bytes, n, raw)] : -1;
 }
 
-int32_t qm_vocab_find_spelled(const qm_vocab *v, const char *spelled, size_t n)
+quamba_status qm_vocab_find_spelled(const qm_vocab *v, const char *spelled, size_t n, int32_t *id,
+                                    quamba_error *err)
 {
     qm_text bytes = {0};
     bool in_alphabet = qm_vocab_unspell(&bytes, spelled, n);
-    int32_t id = in_alphabet ? qm_vocab_find(v, bytes.data ? bytes.data : "", bytes.size, 0) : -1;
+    if (bytes.failed) return qm_fail_memory(err, n, "a token");
+    *id = in_alphabet ? qm_vocab_find(v, bytes.data, bytes.size, 0)
+                      : qm_vocab_find(v, spelled, n, QM_PIECE_RAW);
     qm_text_free(&bytes);
-    return id >= 0 ? id : qm_vocab_find(v, spelled, n, QM_PIECE_RAW);
+    return QUAMBA_OK;
 }
 
 void qm_vocab_free(qm_vocab *v)
