@@ -30,7 +30,7 @@
     X(ignore_merges)
 
 typedef struct document {
-#define SPAN(name) qm_span name;
+#define SPAN(name) qm_scan_span name;
     MEMBERS(SPAN)
     struct {
         MODEL_MEMBERS(SPAN)
@@ -40,18 +40,18 @@ typedef struct document {
 
 typedef struct member_name {
     const char *name;
-    qm_span *span;
+    qm_scan_span *span;
 } member_name;
 
 /* Notes where the named members of an object are; others are passed over. */
-static quamba_status find_members(qm_span object, const member_name *names, size_t n_names,
+static quamba_status find_members(qm_scan_span object, const member_name *names, size_t n_names,
                                   quamba_error *err)
 {
     qm_scan scan = qm_scan_open(object);
     bool started = false, more = false;
     quamba_status status;
     while ((status = qm_scan_next(&scan, "{}", &started, &more, err)) == QUAMBA_OK && more) {
-        qm_span key, value, *wanted = NULL;
+        qm_scan_span key, value, *wanted = NULL;
         const char *name = NULL;
         status = qm_scan_string(&scan, &key, err);
         for (size_t i = 0; i < n_names && status == QUAMBA_OK && !wanted; i++)
@@ -74,7 +74,7 @@ static quamba_status find_members(qm_span object, const member_name *names, size
     return status;
 }
 
-static quamba_status find_all(document *doc, qm_span whole, quamba_error *err)
+static quamba_status find_all(document *doc, qm_scan_span whole, quamba_error *err)
 {
 #define NAME(member) {#member, &doc->member},
     const member_name names[] = {MEMBERS(NAME)};
@@ -91,7 +91,8 @@ static quamba_status find_all(document *doc, qm_span whole, quamba_error *err)
 }
 
 /* A small member as a tree; *value NULL when it is absent or null. */
-static quamba_status parse_span(json_t **value, qm_span span, const char *name, quamba_error *err)
+static quamba_status parse_span(json_t **value, qm_scan_span span, const char *name,
+                                quamba_error *err)
 {
     *value = NULL;
     if (!span.data) return QUAMBA_OK;
@@ -112,14 +113,14 @@ static quamba_status fail_type(quamba_error *err, const char *name, const char *
 /* ---- the model ----------------------------------------------------------------------------------
  */
 
-static quamba_status load_vocab(qm_vocab *vocab, qm_span span, quamba_error *err)
+static quamba_status load_vocab(qm_vocab *vocab, qm_scan_span span, quamba_error *err)
 {
     if (!span.data) return qm_fail(err, QUAMBA_E_FORMAT, 0, "model has no \"vocab\"");
     qm_scan scan = qm_scan_open(span);
     bool started = false, more = false;
     quamba_status status;
     while ((status = qm_scan_next(&scan, "{}", &started, &more, err)) == QUAMBA_OK && more) {
-        qm_span key;
+        qm_scan_span key;
         int64_t id;
         status = qm_scan_string(&scan, &key, err);
         if (status == QUAMBA_OK) status = qm_scan_expect(&scan, ':', err);
@@ -134,12 +135,12 @@ static quamba_status load_vocab(qm_vocab *vocab, qm_span span, quamba_error *err
 }
 
 /* Number of members of an array, at most: for sizing only. */
-static quamba_status count_members(qm_span span, size_t *n, quamba_error *err)
+static quamba_status count_members(qm_scan_span span, size_t *n, quamba_error *err)
 {
     qm_scan scan = qm_scan_open(span);
     bool started = false, more = false;
     quamba_status status;
-    qm_span value;
+    qm_scan_span value;
     *n = 0;
     while ((status = qm_scan_next(&scan, "[]", &started, &more, err)) == QUAMBA_OK && more) {
         status = qm_scan_value(&scan, &value, err);
@@ -154,7 +155,7 @@ static quamba_status count_members(qm_span span, size_t *n, quamba_error *err)
  * the left one's. */
 static quamba_status read_merge(qm_scan *scan, qm_text *parts, size_t *n_left, quamba_error *err)
 {
-    qm_span text;
+    qm_scan_span text;
     bool good;
     parts->size = 0;
     quamba_status status;
@@ -200,7 +201,7 @@ static quamba_status find_part(const qm_vocab *vocab, const char *bytes, size_t 
     return QUAMBA_E_FORMAT;
 }
 
-static quamba_status load_merges(qm_bpe *bpe, const qm_vocab *vocab, qm_span span,
+static quamba_status load_merges(qm_bpe *bpe, const qm_vocab *vocab, qm_scan_span span,
                                  quamba_error *err)
 {
     if (!span.data) return qm_fail(err, QUAMBA_E_FORMAT, 0, "model has no \"merges\"");
@@ -250,7 +251,7 @@ static quamba_status check_model(const document *doc, bool *ignore_merges, quamb
     if (status != QUAMBA_OK) return status;
 
     const struct {
-        qm_span span;
+        qm_scan_span span;
         const char *name;
     } affixes[] = {
         {doc->in_model.continuing_subword_prefix, "model.continuing_subword_prefix"},
@@ -530,7 +531,7 @@ static quamba_status file_added_token(quamba_tokenizer *t, const json_t *object,
     return status;
 }
 
-static quamba_status load_added(quamba_tokenizer *t, qm_span span, quamba_error *err)
+static quamba_status load_added(quamba_tokenizer *t, qm_scan_span span, quamba_error *err)
 {
     json_t *array;
     quamba_status status = parse_span(&array, span, "added_tokens", err);
@@ -566,7 +567,7 @@ quamba_status qm_tokenizer_load(quamba_tokenizer *t, const char *json, size_t si
         return qm_fail(err, QUAMBA_E_LIMIT, size, "tokenizer of %zu bytes, at most %d", size,
                        MAX_SIZE);
     document doc = {0};
-    quamba_status status = find_all(&doc, (qm_span){json ? json : "", size}, err);
+    quamba_status status = find_all(&doc, (qm_scan_span){json ? json : "", size}, err);
     if (status == QUAMBA_OK) status = check_model(&doc, &t->ignore_merges, err);
     if (status == QUAMBA_OK) status = load_steps(t, &doc, err);
     if (status == QUAMBA_OK) status = load_vocab(&t->vocab, doc.in_model.vocab, err);

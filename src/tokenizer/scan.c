@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-qm_scan qm_scan_open(qm_span span)
+qm_scan qm_scan_open(qm_scan_span span)
 {
     return (qm_scan){.at = span.data, .end = span.data + span.size, .begin = span.data};
 }
@@ -82,7 +82,7 @@ static quamba_status escape(qm_scan *scan, quamba_error *err)
     return QUAMBA_OK;
 }
 
-quamba_status qm_scan_string(qm_scan *scan, qm_span *out, quamba_error *err)
+quamba_status qm_scan_string(qm_scan *scan, qm_scan_span *out, quamba_error *err)
 {
     if (qm_scan_peek(scan) != '"') return fail(scan, err, "expected a string");
     const char *from = ++scan->at;
@@ -99,14 +99,14 @@ quamba_status qm_scan_string(qm_scan *scan, qm_span *out, quamba_error *err)
         if (!ascii && qm_utf8_valid(from, size) != size)
             return fail(scan, err, "string is not UTF-8");
         if (*at == '"' && !escaped) {
-            *out = (qm_span){from, size};
+            *out = (qm_scan_span){from, size};
             break;
         }
         escaped = true;
         qm_text_add(&scan->escaped, from, size);
         if (*at == '"') {
             if (scan->escaped.failed) return qm_fail_memory(err, size, "a string");
-            *out = (qm_span){scan->escaped.data, scan->escaped.size};
+            *out = (qm_scan_span){scan->escaped.data, scan->escaped.size};
             break;
         }
         quamba_status status = escape(scan, err);
@@ -146,7 +146,7 @@ static const char *skip_string(const char *at, const char *end)
     return at < end ? at + 1 : end;
 }
 
-quamba_status qm_scan_value(qm_scan *scan, qm_span *out, quamba_error *err)
+quamba_status qm_scan_value(qm_scan *scan, qm_scan_span *out, quamba_error *err)
 {
     qm_scan_peek(scan);
     const char *at = scan->at, *const end = scan->end;
@@ -162,7 +162,7 @@ quamba_status qm_scan_value(qm_scan *scan, qm_span *out, quamba_error *err)
         if (c == '}' || c == ']') depth--;
         at++;
     }
-    *out = (qm_span){scan->at, (size_t)(at - scan->at)};
+    *out = (qm_scan_span){scan->at, (size_t)(at - scan->at)};
     scan->at = at;
     if (depth > 0) return fail(scan, err, "unfinished value");
     return out->size > 0 ? QUAMBA_OK : fail(scan, err, "expected a value");

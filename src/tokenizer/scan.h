@@ -11,12 +11,12 @@ typedef struct qm_scan {
     qm_text escaped;              /* holds the last string that had escapes; owned, qm_scan_close */
 } qm_scan;
 
-typedef struct qm_span {
+typedef struct qm_scan_span {
     const char *data; /* NULL: absent */
     size_t size;
-} qm_span;
+} qm_scan_span;
 
-qm_scan qm_scan_open(qm_span span);
+qm_scan qm_scan_open(qm_scan_span span);
 void qm_scan_close(qm_scan *scan);
 
 /* The next byte that is no white space, or 0 at the end; not consumed. */
@@ -27,14 +27,14 @@ quamba_status qm_scan_expect(qm_scan *scan, char wanted, quamba_error *err);
 
 /* A string with its escapes resolved, valid UTF-8 without NUL; borrowed until the next call on
  * this scanner. */
-quamba_status qm_scan_string(qm_scan *scan, qm_span *out, quamba_error *err);
+quamba_status qm_scan_string(qm_scan *scan, qm_scan_span *out, quamba_error *err);
 
 /* A whole number that fits in 64 bits. */
 quamba_status qm_scan_int(qm_scan *scan, int64_t *out, quamba_error *err);
 
 /* Any value, its text in *out.  Brackets are counted, nothing more: whoever uses the span parses
  * it. */
-quamba_status qm_scan_value(qm_scan *scan, qm_span *out, quamba_error *err);
+quamba_status qm_scan_value(qm_scan *scan, qm_scan_span *out, quamba_error *err);
 
 /* Walks an object or array: *more says whether a member follows; call with *more false first (it
  * consumes the opening bracket).  The caller consumes each member (of an object: string, ':',
