@@ -152,6 +152,10 @@ int qc_open_model(quamba_model **model, const qc_options *opt, const char *name)
 int qc_open_tokenizer(quamba_tokenizer **tokenizer, const qc_options *opt, const char *name);
 int qc_new_session(quamba_session **session, const qc_options *opt, const quamba_model *model);
 
+/* A tokenizer and a model that do not belong together: more ids than the model has rows, or far
+ * fewer.  QC_FAILED after a message. */
+int qc_check_vocabulary(const quamba_tokenizer *tokenizer, const quamba_model *model);
+
 /* --threads, or the number of processors this process may use. */
 int32_t qc_n_threads(const qc_options *opt);
 

@@ -69,3 +69,15 @@ int qc_new_session(quamba_session **session, const qc_options *opt, const quamba
     if (quamba_session_new(session, model, &options, &err) != QUAMBA_OK) return qc_fail_error(&err);
     return QC_OK;
 }
+
+int qc_check_vocabulary(const quamba_tokenizer *tokenizer, const quamba_model *model)
+{
+    int32_t n_tokens = quamba_tokenizer_n_vocab(tokenizer);
+    int32_t n_rows = quamba_model_get_info(model).n_vocab;
+    /* Rows are padded to a round number, by a few hundred at most. */
+    if (n_tokens <= n_rows && n_tokens >= n_rows - n_rows / 4) return QC_OK;
+    return qc_fail(QC_FAILED,
+                   "the tokenizer belongs to another vocabulary: it has %d ids, the model %d rows; "
+                   "put the model's own tokenizer.json beside it",
+                   n_tokens, n_rows);
+}

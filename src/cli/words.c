@@ -95,7 +95,8 @@ char *qc_option_describe(const qc_option *option)
         else
             snprintf(detail, sizeof detail, "%" PRId64 " to %" PRId64, option->integer.low,
                      option->integer.high);
-        add_detail(&text, &n, detail);
+        if (option->integer.low != 0 || option->integer.high < INT32_MAX)
+            add_detail(&text, &n, detail);
         if (option->integer.initial < option->integer.low) break;
         snprintf(detail, sizeof detail, "default %" PRId64, option->integer.initial);
         add_detail(&text, &n, detail);
