@@ -191,6 +191,23 @@ static quamba_status dims_of(const qm_source *source, const char *name, int32_t 
     return QUAMBA_OK;
 }
 
+/* Whether a head repeats the embedding: one storage, or a copy of it.  A copy is looked at here and
+ * there only, since reading it whole would double the memory a tied model uses. */
+static bool same_rows(const qm_tensor *head, const qm_tensor *embedding)
+{
+    enum { EVERY = 61 };
+    if (head->ndim != 2 || head->dtype != embedding->dtype ||
+        head->shape[0] != embedding->shape[0] || head->shape[1] != embedding->shape[1] ||
+        !qm_tensor_is_contiguous(head) || !qm_tensor_is_contiguous(embedding))
+        return false;
+    if (head->data == embedding->data) return true;
+    size_t row = (size_t)head->shape[1] * qm_dtype_size(head->dtype);
+    const char *a = head->data, *b = embedding->data;
+    for (int64_t i = 0; i < head->shape[0]; i += EVERY)
+        if (memcmp(a + (size_t)i * row, b + (size_t)i * row, row) != 0) return false;
+    return true;
+}
+
 quamba_status qm_config_infer(qm_config *config, const qm_source *source, quamba_error *err)
 {
 #define MIXER "backbone.layers.0.mixer."
@@ -205,7 +222,8 @@ quamba_status qm_config_infer(qm_config *config, const qm_source *source, quamba
     if (status != QUAMBA_OK) return status;
     config->n_vocab = dims[0];
     config->d_model = dims[1];
-    config->tie_embeddings = !qm_source_find(source, "lm_head.weight");
+    const qm_tensor *head = qm_source_find(source, "lm_head.weight");
+    config->tie_embeddings = !head || same_rows(head, embedding);
     for (; config->n_layer < MAX_LAYERS; config->n_layer++) {
         char name[64];
         snprintf(name, sizeof name, "backbone.layers.%" PRId32 ".norm.weight", config->n_layer);
@@ -255,10 +273,16 @@ quamba_status qm_config_of(qm_config *config, const qm_source *source, quamba_er
     if (status == QUAMBA_OK && said.quantized && !config->quantized)
         status = qm_fail(err, QUAMBA_E_FORMAT, 0,
                          "it names a quantized mixer, but the tensors are floating point");
-    if (status == QUAMBA_OK && config->tie_embeddings && !said.tie_embeddings)
+    if (status == QUAMBA_OK && !said.tie_embeddings && !qm_source_find(source, "lm_head.weight"))
         status = qm_fail(err, QUAMBA_E_FORMAT, 0,
                          "\"tie_embeddings\" is false, but tensor lm_head.weight is missing");
+    if (status == QUAMBA_OK && !config->tie_embeddings && said.tie_embeddings && !config->quantized)
+        status =
+            qm_fail(err, QUAMBA_E_FORMAT, 0,
+                    "\"tie_embeddings\" is true, said or by default, but tensor lm_head.weight "
+                    "is not the embedding");
     if (status != QUAMBA_OK) return qm_fail_in(err, status, "config.json");
     config->norm_eps = said.norm_eps;
+    config->tie_embeddings = said.tie_embeddings;
     return QUAMBA_OK;
 }

@@ -2,6 +2,7 @@
  * channels (or rows) of every stage and waits for the others only where it needs their part.  No
  * sum is split between threads, so their number does not show in any bit. */
 #include "base/fmath.h"
+#include "runtime/barrier.h"
 #include "runtime/edges.h"
 #include "runtime/session.h"
 
@@ -17,6 +18,7 @@ typedef struct qm_thread {
     bool half;   /* round every operator's output to half */
     bool tapped; /* some session of the pass is watched */
     int32_t id, n_threads;
+    qm_barrier *barrier;
     float *panel;
 } qm_thread;
 
@@ -33,10 +35,7 @@ static qm_range share(const qm_thread *t, int32_t n, int32_t align)
     return (qm_range){(int32_t)(begin < n ? begin : n), (int32_t)(end < n ? end : n)};
 }
 
-static void barrier(void)
-{
-#pragma omp barrier
-}
+static void barrier(const qm_thread *t) { qm_barrier_wait(t->barrier, (uint32_t)t->n_threads); }
 
 static void round_rows(const qm_thread *t, float *y, size_t ld, int32_t n_rows, int32_t n)
 {
@@ -64,13 +63,13 @@ static void show(const qm_thread *t, qm_edge edge, int32_t layer, const float *d
                  int32_t n_cols)
 {
     if (!t->tapped) return;
-    barrier();
+    barrier(t);
     for (int32_t i = 0; t->id == 0 && i < t->pass->n_segments; i++) {
         const qm_segment *seg = &t->pass->segments[i];
         show_rows(seg, edge, layer, seg->first_row, seg->n_rows, data + (size_t)seg->first_row * ld,
                   ld, n_cols);
     }
-    barrier();
+    barrier(t);
 }
 
 static void matvec(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n, float *y,
@@ -236,7 +235,7 @@ static void run_layer(const qm_thread *t, int32_t layer)
     const int32_t n = channels.end - channels.begin;
 
     norm_rows(t, l->norm);
-    barrier();
+    barrier(t);
     show(t, QM_EDGE_NORM_OUT, layer, s->hidden, (size_t)d, d);
     for (int32_t half = 0; half < 2; half++) /* this thread's channels of x, then of z */
         linear(t, &l->in_proj, half * e + channels.begin, n, s->xz + half * e + channels.begin,
@@ -244,7 +243,7 @@ static void run_layer(const qm_thread *t, int32_t layer)
     show(t, QM_EDGE_IN_PROJ_OUT, layer, s->xz, ld_xz, 2 * e);
     for (int32_t i = 0; i < t->pass->n_segments; i++)
         convolve(t, &t->pass->segments[i], layer, channels);
-    barrier();
+    barrier(t);
     show(t, QM_EDGE_CONV_OUT, layer, s->conv, (size_t)e, e);
     /* x_proj has few outputs: share the rows when there are many, else the outputs. */
     if (t->pass->n_rows >= QM_PANEL_ROWS) {
@@ -256,14 +255,14 @@ static void run_layer(const qm_thread *t, int32_t layer)
         linear(t, &l->x_proj, part.begin, part.end - part.begin, s->x_dbl + part.begin,
                (size_t)n_bc, s->conv, (size_t)e, t->pass->n_rows);
     }
-    barrier();
+    barrier(t);
     show(t, QM_EDGE_X_PROJ_OUT, layer, s->x_dbl, (size_t)n_bc, n_bc);
     linear(t, &l->dt_proj, channels.begin, n, s->delta + channels.begin, (size_t)e, s->x_dbl,
            (size_t)n_bc, t->pass->n_rows);
     show(t, QM_EDGE_DT_PROJ_OUT, layer, s->delta, (size_t)e, e);
     for (int32_t i = 0; i < t->pass->n_segments; i++)
         scan(t, &t->pass->segments[i], layer, channels);
-    barrier();
+    barrier(t);
     show(t, QM_EDGE_SCAN_OUT, layer, s->xz, ld_xz, e);
     linear(t, &l->out_proj, outputs.begin, outputs.end - outputs.begin, s->hidden + outputs.begin,
            (size_t)d, s->xz, ld_xz, t->pass->n_rows);
@@ -272,7 +271,7 @@ static void run_layer(const qm_thread *t, int32_t layer)
         for (int32_t i = outputs.begin; i < outputs.end; i++)
             s->residual[(size_t)r * (size_t)d + (size_t)i] +=
                 s->hidden[(size_t)r * (size_t)d + (size_t)i];
-    barrier();
+    barrier(t);
     show(t, QM_EDGE_RESIDUAL, layer, s->residual, (size_t)d, d);
 }
 
@@ -310,12 +309,12 @@ static void run_heads(const qm_thread *t)
                                     (float)c->norm_eps, d);
             round_rows(t, out, d, 1, c->d_model);
         }
-        barrier();
+        barrier(t);
         /* One row goes straight to where it is wanted: a generated token needs no other memory. */
         float *out = n == 1 && group[0].logits ? group[0].logits : s->scores;
         linear(t, &s->model->head, vocab.begin, vocab.end - vocab.begin, out + vocab.begin, v,
                s->hidden, d, n);
-        barrier();
+        barrier(t);
         for (int32_t i = t->id; i < n; i += t->n_threads) {
             const float *logits = out + (size_t)i * v;
             if (group[i].logits && group[i].logits != logits)
@@ -329,7 +328,7 @@ static void run_heads(const qm_thread *t)
             show_rows(group[i].segment, QM_EDGE_LOGITS, c->n_layer, group[i].row, 1,
                       out + (size_t)i * v, v, c->n_vocab);
         }
-        barrier();
+        barrier(t);
     }
 }
 
@@ -337,6 +336,7 @@ void qm_forward(const quamba_session *owner, const qm_pass *pass)
 {
     const qm_config *c = &owner->model->config;
     const size_t widest = (size_t)(c->d_inner > c->d_model ? c->d_inner : c->d_model);
+    qm_barrier meeting = {0};
     bool tapped = false;
     for (int32_t i = 0; i < pass->n_segments; i++)
         tapped = tapped || pass->segments[i].session->tap;
@@ -348,10 +348,11 @@ void qm_forward(const quamba_session *owner, const qm_pass *pass)
                              .tapped = tapped,
                              .id = omp_get_thread_num(),
                              .n_threads = omp_get_num_threads(),
+                             .barrier = &meeting,
                              .panel = owner->panel +
                                       (size_t)omp_get_thread_num() * QM_PANEL_ROWS * widest};
         embed(&t);
-        barrier();
+        barrier(&t);
         for (int32_t layer = 0; layer < c->n_layer; layer++)
             run_layer(&t, layer);
         run_heads(&t);

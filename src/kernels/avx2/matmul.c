@@ -44,60 +44,53 @@ static inline __m256 widen_bf16(const uint16_t *w)
     return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
 }
 
-/* The rows of a group lie one behind the other, and the processor does not see a stream in reading
- * them side by side: ask for the memory in its own order, some groups ahead.  A prefetch past the
- * end of the weights does nothing. */
-enum { QM_AHEAD = 8192, QM_CACHE_LINE = 64 };
-
-QM_TILE_INLINE void prefetch(uintptr_t at, size_t size)
-{
-    for (size_t i = 0; i < size; i += QM_CACHE_LINE)
-        _mm_prefetch((const char *)(at + i), _MM_HINT_T0);
-}
-
-/* Rows side by side share the loads of x and keep several streams of weights in flight; the last
- * k % 16 terms go through zero-filled copies, masked. */
+/* Four rows at a time share the loads of x.  They are taken a quarter of the matrix apart: four
+ * long streams are what the processor's prefetcher follows best (rows side by side fall into one
+ * page and hide the stream).  The last k % 8 terms go through zero-filled copies, masked. */
 #define QM_MATVEC(name, type, widen)                                                               \
-    QM_TILE_INLINE void name##_rows(float *restrict y, const type *restrict w,                     \
+    QM_TILE_INLINE void name##_rows(float *restrict y, const type *restrict w, size_t apart,       \
                                     const float *restrict x, size_t k, const size_t rows)          \
     {                                                                                              \
-        __m256 lo[4], hi[4];                                                                       \
-        QM_UNROLL for (size_t r = 0; r < rows; r++) lo[r] = hi[r] = _mm256_setzero_ps();           \
+        const size_t step = apart * k;                                                             \
+        __m256 lane[2][4];                                                                         \
+        QM_UNROLL for (size_t r = 0; r < rows; r++) lane[0][r] = lane[1][r] = _mm256_setzero_ps(); \
         size_t i = 0;                                                                              \
         for (; k - i >= QM_LANES; i += QM_LANES) {                                                 \
-            prefetch((uintptr_t)(w + rows * i) + QM_AHEAD, rows * QM_LANES * sizeof *w);           \
             __m256 x0 = _mm256_loadu_ps(x + i), x1 = _mm256_loadu_ps(x + i + QM_VEC);              \
             QM_UNROLL for (size_t r = 0; r < rows; r++)                                            \
             {                                                                                      \
-                lo[r] = _mm256_fmadd_ps(widen(w + r * k + i), x0, lo[r]);                          \
-                hi[r] = _mm256_fmadd_ps(widen(w + r * k + i + QM_VEC), x1, hi[r]);                 \
+                lane[0][r] = _mm256_fmadd_ps(widen(w + r * step + i), x0, lane[0][r]);             \
+                lane[1][r] = _mm256_fmadd_ps(widen(w + r * step + i + QM_VEC), x1, lane[1][r]);    \
             }                                                                                      \
+        }                                                                                          \
+        const bool eight = k - i >= QM_VEC;                                                        \
+        if (eight) {                                                                               \
+            __m256 x0 = _mm256_loadu_ps(x + i);                                                    \
+            QM_UNROLL for (size_t r = 0; r < rows; r++) lane[0][r] =                               \
+                _mm256_fmadd_ps(widen(w + r * step + i), x0, lane[0][r]);                          \
+            i += QM_VEC;                                                                           \
         }                                                                                          \
         if (i < k) {                                                                               \
-            size_t left = k - i;                                                                   \
-            float xs[QM_LANES] = {0};                                                              \
-            for (size_t j = 0; j < left; j++)                                                      \
-                xs[j] = x[i + j];                                                                  \
-            __m256i m0 = qm_mask_avx2(left), m1 = qm_mask_avx2(left > QM_VEC ? left - QM_VEC : 0); \
-            QM_UNROLL for (size_t r = 0; r < rows; r++)                                            \
-            {                                                                                      \
-                type ws[QM_LANES] = {0};                                                           \
-                for (size_t j = 0; j < left; j++)                                                  \
-                    ws[j] = w[r * k + i + j];                                                      \
-                lo[r] = fma_first(lo[r], widen(ws), _mm256_loadu_ps(xs), m0);                      \
-                hi[r] = fma_first(hi[r], widen(ws + QM_VEC), _mm256_loadu_ps(xs + QM_VEC), m1);    \
+            __m256i mask = qm_mask_avx2(k - i);                                                    \
+            __m256 xs = _mm256_maskload_ps(x + i, mask);                                           \
+            for (size_t r = 0; r < rows; r++) {                                                    \
+                type ws[QM_VEC] = {0};                                                             \
+                for (size_t j = i; j < k; j++)                                                     \
+                    ws[j - i] = w[r * step + j];                                                   \
+                lane[eight][r] = fma_first(lane[eight][r], widen(ws), xs, mask);                   \
             }                                                                                      \
         }                                                                                          \
-        QM_UNROLL for (size_t r = 0; r < rows; r++) y[r] = qm_halve_avx2(lo[r], hi[r]);            \
+        QM_UNROLL for (size_t r = 0; r < rows; r++) y[r * apart] =                                 \
+            qm_halve_avx2(lane[0][r], lane[1][r]);                                                 \
     }                                                                                              \
     void name(float *restrict y, const type *restrict w, const float *restrict x, size_t n,        \
               size_t k)                                                                            \
     {                                                                                              \
-        size_t j = 0;                                                                              \
-        for (; n - j >= 4; j += 4)                                                                 \
-            name##_rows(y + j, w + j * k, x, k, 4);                                                \
-        for (; j < n; j++)                                                                         \
-            name##_rows(y + j, w + j * k, x, k, 1);                                                \
+        const size_t quarter = n / 4;                                                              \
+        for (size_t j = 0; j < quarter; j++)                                                       \
+            name##_rows(y + j, w + j * k, quarter, x, k, 4);                                       \
+        for (size_t j = 4 * quarter; j < n; j++)                                                   \
+            name##_rows(y + j, w + j * k, 1, x, k, 1);                                             \
     }
 QM_MATVEC(qm_matvec_f32_avx2, float, widen_f32)
 QM_MATVEC(qm_matvec_f16_avx2, uint16_t, widen_f16)

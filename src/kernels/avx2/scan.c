@@ -1,6 +1,9 @@
 #include "kernels/avx2/vmath.h"
 
-enum { QM_SCAN_BLOCK = 16 }; /* channels: a cache line of every array, a state that stays in L1 */
+enum {
+    QM_SCAN_BLOCK = 16,
+    AHEAD = QM_SCAN_BLOCK * sizeof(float)
+}; /* channels: a cache line of every array, a state that stays in L1 */
 
 /* One token of one vector of channels; n: 1..8 channels, FULL when 8. */
 static inline void scan_vector(const qm_scan_f32_args *p, size_t t, size_t i, size_t n)
@@ -13,6 +16,11 @@ static inline void scan_vector(const qm_scan_f32_args *p, size_t t, size_t i, si
     const float *b = p->b + t * p->ld_bc, *c = p->c + t * p->ld_bc;
     for (size_t s = 0; s < p->d_state; s++) {
         float *at = p->h + s * p->ld_state + i;
+        if (t == 0) { /* the next block: rows of the state are too far apart to be foreseen */
+            _mm_prefetch((const char *)((uintptr_t)at + AHEAD), _MM_HINT_T0);
+            _mm_prefetch((const char *)((uintptr_t)(p->a + s * p->ld_state + i) + AHEAD),
+                         _MM_HINT_T0);
+        }
         __m256 decay = qm_exp_avx2(_mm256_mul_ps(delta, LOAD(p->a + s * p->ld_state + i)));
         __m256 input = _mm256_mul_ps(_mm256_broadcast_ss(b + s), du);
         __m256 h = _mm256_fmadd_ps(decay, LOAD(at), input);

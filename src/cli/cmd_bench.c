@@ -1,0 +1,299 @@
+/* quamba bench: size and speed of a model on this machine. */
+#include "cli/cli.h"
+#include "model/model.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+/* Shapes of the published Mamba-1 models: d_state 16, d_conv 4, d_inner = 2 d_model,
+ * dt_rank = d_model / 16, vocabulary padded to 50280. */
+static const struct {
+    const char *name;
+    int32_t d_model, n_layer;
+} shapes[] = {
+    {"130m", 768,  24},
+    {"370m", 1024, 48},
+    {"790m", 1536, 48},
+    {"1.4b", 2048, 48},
+    {"2.8b", 2560, 64}
+};
+
+/* What is measured, once per run; the medians are reported. */
+typedef enum qc_figure {
+    TTFT_MS,
+    TPOT_MS,
+    TTLT_MS,
+    PREFILL_RATE,
+    DECODE_RATE,
+    READ_BANDWIDTH,
+    BANDWIDTH_SHARE,
+    N_FIGURES
+} qc_figure;
+
+static const struct {
+    const char *key, *shown;
+    const char *format;
+} figures[N_FIGURES] = {
+    [TTFT_MS] = {"ttft_ms",              "time to first token",              "%.2f ms"      },
+    [TPOT_MS] = {"tpot_ms",              "time per output token",            "%.3f ms"      },
+    [TTLT_MS] = {"ttlt_ms",              "time to last token",               "%.1f ms"      },
+    [PREFILL_RATE] = {"prefill_tokens_per_s", "prefill",                          "%.1f tokens/s"},
+    [DECODE_RATE] = {"decode_tokens_per_s",  "decode",                           "%.1f tokens/s"},
+    [READ_BANDWIDTH] = {"read_bandwidth_gb_s",  "plain read of the weights",        "%.2f GB/s"    },
+    [BANDWIDTH_SHARE] = {"bandwidth_share",      "decode's share of that bandwidth", "%.3f"         },
+};
+
+typedef struct qc_bench {
+    const quamba_model *model;
+    quamba_session *session;
+    quamba_model_info info;
+    int32_t *prompt;
+    int64_t prompt_len, gen_len, repeat;
+    int32_t n_threads;
+    double *runs; /* [N_FIGURES][repeat] */
+} qc_bench;
+
+/* Adds up all words of a matrix, as fast as memory delivers them. */
+static uint64_t read_bytes(const void *data, size_t size)
+{
+    const unsigned char *at = data;
+    uint64_t sum[8] = {0};
+    for (size_t i = 0; i + 64 <= size; i += 64)
+        for (size_t j = 0; j < 8; j++) {
+            uint64_t word;
+            memcpy(&word, at + i + 8 * j, sizeof word);
+            sum[j] += word;
+        }
+    return sum[0] + sum[1] + sum[2] + sum[3] + sum[4] + sum[5] + sum[6] + sum[7];
+}
+
+/* Reads every matrix that a decode step reads, with as many threads; returns GB/s. */
+static double measure_read(const qc_bench *b)
+{
+    const quamba_model *m = b->model;
+    const int32_t n_layer = m->config.n_layer;
+    volatile uint64_t sink = 0; /* keeps the reads */
+    uint64_t bytes = 0, total = 0;
+    double start = qc_now();
+#pragma omp parallel for num_threads(b->n_threads) schedule(dynamic, 8) reduction(+ : bytes, total)
+    for (int32_t i = 0; i < 4 * n_layer + 64; i++) {
+        const qm_linear *w = &m->head;
+        size_t parts = 64, part = (size_t)(i - 4 * n_layer); /* the head is the largest: in parts */
+        if (i < 4 * n_layer) {
+            const qm_layer *l = &m->layers[i / 4];
+            const qm_linear *all[4] = {&l->in_proj, &l->x_proj, &l->dt_proj, &l->out_proj};
+            w = all[i % 4];
+            parts = 1;
+            part = 0;
+        }
+        size_t rows = (size_t)w->n_out, begin = rows * part / parts,
+               end = rows * (part + 1) / parts;
+        size_t row = (size_t)w->n_in * qm_dtype_size(w->dtype);
+        total += read_bytes((const char *)w->weight + begin * row, (end - begin) * row);
+        bytes += (end - begin) * row;
+    }
+    sink = total;
+    (void)sink;
+    return (double)bytes / (qc_now() - start) * 1e-9;
+}
+
+static int32_t argmax(const float *logits, int32_t n)
+{
+    int32_t best = 0;
+    for (int32_t i = 1; i < n; i++)
+        if (logits[i] > logits[best]) best = i;
+    return best;
+}
+
+/* One run: the plain read and the decoding next to each other, so that their ratio holds on a
+ * machine whose speed drifts. */
+static quamba_status run_once(qc_bench *b, int64_t run, quamba_error *err)
+{
+    const float *logits;
+    quamba_session_reset(b->session);
+    double start = qc_now();
+    quamba_status status =
+        quamba_session_prefill(b->session, b->prompt, (size_t)b->prompt_len, &logits, err);
+    double first = qc_now();
+    double read = measure_read(b);
+    double decode = qc_now();
+    for (int64_t i = 0; status == QUAMBA_OK && i < b->gen_len; i++)
+        status = quamba_session_step(b->session, argmax(logits, b->info.n_vocab), &logits, err);
+    double last = qc_now();
+    double again = measure_read(b);
+    if (status != QUAMBA_OK) return status;
+
+    double values[N_FIGURES];
+    values[TTFT_MS] = (first - start) * 1e3;
+    values[TPOT_MS] = (last - decode) / (double)b->gen_len * 1e3;
+    values[TTLT_MS] = values[TTFT_MS] + (last - decode) * 1e3;
+    values[PREFILL_RATE] = (double)b->prompt_len / (first - start);
+    values[DECODE_RATE] = (double)b->gen_len / (last - decode);
+    values[READ_BANDWIDTH] = read > again ? read : again;
+    values[BANDWIDTH_SHARE] =
+        values[DECODE_RATE] * (double)b->info.bytes_per_token * 1e-9 / values[READ_BANDWIDTH];
+    for (int i = 0; i < N_FIGURES; i++)
+        b->runs[i * b->repeat + run] = values[i];
+    return QUAMBA_OK;
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static uint64_t peak_rss_bytes(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
+}
+
+static int print_json(const qc_bench *b, const char *name)
+{
+    json_t *out = json_object(), *spread = json_object();
+    json_object_set_new(out, "model", json_string(name));
+    json_object_set_new(out, "mode", json_string(b->info.mode));
+    json_object_set_new(out, "weight_format", json_string(b->info.weight_format));
+    for (int i = 0; i < N_FIGURES; i++) {
+        const double *sorted = b->runs + i * b->repeat;
+        json_object_set_new(out, figures[i].key, json_real(sorted[b->repeat / 2]));
+        json_object_set_new(spread, figures[i].key,
+                            json_pack("[f, f]", sorted[0], sorted[b->repeat - 1]));
+    }
+    json_object_set_new(out, "weights_bytes", json_integer((json_int_t)b->info.weights_bytes));
+    json_object_set_new(out, "bytes_per_token", json_integer((json_int_t)b->info.bytes_per_token));
+    json_object_set_new(out, "state_bytes", json_integer((json_int_t)b->info.state_bytes));
+    json_object_set_new(out, "peak_rss_bytes", json_integer((json_int_t)peak_rss_bytes()));
+    json_object_set_new(out, "prompt_len", json_integer(b->prompt_len));
+    json_object_set_new(out, "gen_len", json_integer(b->gen_len));
+    json_object_set_new(out, "repeat", json_integer(b->repeat));
+    json_object_set_new(out, "threads", json_integer(b->n_threads));
+    json_object_set_new(out, "min_max", spread);
+    int status = qc_print_json(out);
+    json_decref(out);
+    return status;
+}
+
+static int print_table(const qc_bench *b, const char *name)
+{
+    const double mb = 1e-6;
+    printf("%s: %" PRIu64 " parameters, %s weights, mode %s; %" PRId64 " prompt tokens, %" PRId64
+           " generated, %" PRId32 " threads, %" PRId64 " runs\n\n",
+           name, b->info.n_parameters, b->info.weight_format, b->info.mode, b->prompt_len,
+           b->gen_len, b->n_threads, b->repeat);
+    qc_table *table = qc_table_new((const char *const[]){"figure", "median", "min", "max"}, 4);
+    if (!table) return qc_fail_memory();
+    for (int i = 0; i < N_FIGURES; i++) {
+        const double *sorted = b->runs + i * b->repeat;
+        const double shown[3] = {sorted[b->repeat / 2], sorted[0], sorted[b->repeat - 1]};
+        qc_table_cell(table, "%s", figures[i].shown);
+        for (int k = 0; k < 3; k++) {
+            char cell[64];
+            snprintf(cell, sizeof cell, figures[i].format, shown[k]);
+            qc_table_cell(table, "%s", cell);
+        }
+    }
+    int status = qc_table_print(table, stdout);
+    qc_table_free(&table);
+    printf("\nweights %.1f MB, state %.2f MB, read per token %.1f MB, peak memory %.1f MB\n",
+           (double)b->info.weights_bytes * mb, (double)b->info.state_bytes * mb,
+           (double)b->info.bytes_per_token * mb, (double)peak_rss_bytes() * mb);
+    return status;
+}
+
+static int open_random(quamba_model **model, const qc_options *opt)
+{
+    qm_config config = {.mamba_version = 1,
+                        .d_state = 16,
+                        .d_conv = 4,
+                        .n_vocab = 50280,
+                        .tie_embeddings = true,
+                        .norm_eps = 1e-5};
+    for (size_t i = 0; i < QM_COUNT(shapes); i++)
+        if (strcmp(shapes[i].name, opt->shape) == 0) {
+            config.d_model = shapes[i].d_model;
+            config.n_layer = shapes[i].n_layer;
+            config.d_inner = 2 * config.d_model;
+            config.dt_rank = config.d_model / 16;
+        }
+    const quamba_datapath *mode = quamba_datapath_at(0);
+    if (opt->mode) mode = quamba_datapath_find(opt->mode);
+    if (!mode) return qc_fail(QC_USAGE, "bench: there is no mode \"%s\"", opt->mode);
+    quamba_error err;
+    quamba_status status = qm_model_random(model, &config, mode, (uint64_t)opt->seed, &err);
+    return status == QUAMBA_OK ? QC_OK : qc_fail_error(&err);
+}
+
+static int measure(qc_bench *b, const qc_options *opt, const char *name)
+{
+    quamba_error err;
+    qc_progress progress;
+    b->prompt = malloc((size_t)b->prompt_len * sizeof *b->prompt);
+    b->runs = malloc((size_t)(N_FIGURES * b->repeat) * sizeof *b->runs);
+    if (!b->prompt || !b->runs) return qc_fail_memory();
+    uint64_t random = (uint64_t)opt->seed;
+    for (int64_t i = 0; i < b->prompt_len; i++) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        b->prompt[i] = (int32_t)((random >> 33) % (uint64_t)b->info.n_vocab);
+    }
+    qc_catch_interrupts();
+    qc_progress_start(&progress, opt, "bench", (uint64_t)b->repeat + 1, 0);
+    int status = QC_OK;
+    for (int64_t run = -1; status == QC_OK && run < b->repeat; run++) {
+        if (qc_interrupted()) status = QC_INTERRUPTED;
+        /* The first run warms the caches and is overwritten. */
+        if (status == QC_OK && run_once(b, run < 0 ? 0 : run, &err) != QUAMBA_OK)
+            status = qc_fail_error(&err);
+        qc_progress_update(&progress, (uint64_t)(run + 2), NULL);
+    }
+    qc_progress_finish(&progress);
+    if (status != QC_OK) return status;
+    for (int i = 0; i < N_FIGURES; i++)
+        qsort(b->runs + i * b->repeat, (size_t)b->repeat, sizeof *b->runs, compare_doubles);
+    status = opt->json ? print_json(b, name) : print_table(b, name);
+    return status == QC_OK ? qc_finish_output() : status;
+}
+
+static int run(const qc_options *opt)
+{
+    quamba_model *model = NULL;
+    qc_bench b = {.prompt_len = opt->prompt_len,
+                  .gen_len = opt->gen_len,
+                  .repeat = opt->repeat,
+                  .n_threads = qc_n_threads(opt)};
+    if ((opt->n_args == 0) == (opt->shape == NULL))
+        return qc_fail(QC_USAGE, "bench: give either a MODEL or --shape");
+    const char *name = opt->shape ? opt->shape : opt->args[0];
+    int status = opt->shape ? open_random(&model, opt) : qc_open_model(&model, opt, name);
+    if (status == QC_OK) {
+        b.model = model;
+        b.info = quamba_model_get_info(model);
+        status = qc_new_session(&b.session, opt, model);
+    }
+    if (status == QC_OK) status = measure(&b, opt, name);
+    free(b.prompt);
+    free(b.runs);
+    quamba_session_free(&b.session);
+    quamba_model_close(&model);
+    return status;
+}
+
+const qc_command qc_cmd_bench = {
+    .name = "bench",
+    .usage = "[OPTIONS] MODEL | --shape SIZE",
+    .summary = "measure speed: time to first token, per token, share of memory bandwidth",
+    .description =
+        "Prefills a random prompt, then generates greedily, --repeat times after one run to warm "
+        "up, and reports medians with minimum and maximum.  Decoding is bound by memory: its share "
+        "is the bytes a token reads times tokens per second, over the bandwidth that a plain read "
+        "of the same weights gets in the same run.",
+    .examples = "quamba bench models/demo\n"
+                "quamba bench --shape 130m --prompt-len 512 --json\n",
+    .options = "mode cpu threads seed pretrained-dir shape prompt-len gen-len repeat",
+    .min_args = 0,
+    .max_args = 1,
+    .run = run,
+};

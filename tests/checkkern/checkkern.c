@@ -1,0 +1,356 @@
+/* Judges every version of every operator in kernels.def against its scalar twin, by bits, on sizes
+ * around every tile and on hostile values.  checkkern [--seed N] [--op NAME] [--exhaustive]
+ * [--bench]; status 1 when one differs. */
+#include "judge.h"
+
+#include "base/half.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const size_t sizes[] = {0, 1, 7, 8, 9, 15, 16, 17, 24, 31, 33, 63, 64, 65, 255, 384, 1000};
+enum { N_SIZES = sizeof sizes / sizeof sizes[0] };
+
+/* ---- reductions ------------------------------------------------------------------------------ */
+
+static bool check_dot_f32(judge *j, qm_dot_f32_fn *fn)
+{
+    for (size_t s = 0; s < N_SIZES; s++)
+        for (int p = 0; p < N_PATTERNS * N_PATTERNS; p++) {
+            size_t n = sizes[s];
+            const float *a = judge_floats(j, 0, n, (pattern)(p / N_PATTERNS));
+            const float *b = judge_floats(j, 1, n, (pattern)(p % N_PATTERNS));
+            float want = qm_dot_f32_scalar(a, b, n), got = fn(a, b, n);
+            if (!judge_equal(j, &want, &got, 1, "n=%zu patterns=%d", n, p)) return false;
+        }
+    return true;
+}
+
+/* The three matvecs differ in the type of the weights only. */
+#define CHECK_MATVEC(op, type, fill, scalar)                                                       \
+    static bool check_##op(judge *j, qm_##op##_fn *fn)                                             \
+    {                                                                                              \
+        for (size_t s = 1; s < N_SIZES; s++)                                                       \
+            for (size_t n = 0; n < 14; n++)                                                        \
+                for (int p = 0; p < N_PATTERNS; p++) {                                             \
+                    size_t k = sizes[s];                                                           \
+                    const type *w = fill(j, 0, n * k, (pattern)p);                                 \
+                    const float *x = judge_floats(j, 1, k, p == SPECIAL ? RANDOM : (pattern)p);    \
+                    float *want = judge_buffer(j, 2, n * sizeof(float));                           \
+                    float *got = judge_buffer(j, 3, n * sizeof(float));                            \
+                    scalar(want, w, x, n, k);                                                      \
+                    fn(got, w, x, n, k);                                                           \
+                    if (!judge_equal(j, want, got, n, "n=%zu k=%zu pattern=%d", n, k, p) ||        \
+                        !judge_canaries(j, 3, n * sizeof(float)))                                  \
+                        return false;                                                              \
+                }                                                                                  \
+        if (j->bench) {                                                                            \
+            const size_t n = 2000, k = 384;                                                        \
+            const type *w = fill(j, 0, n * k, RANDOM);                                             \
+            const float *x = judge_floats(j, 1, k, RANDOM);                                        \
+            float *y = judge_buffer(j, 3, n * sizeof(float));                                      \
+            JUDGE_BENCH(j, "2000 x 384", (double)(n * k * sizeof(type)), "GB/s",                   \
+                        fn(y, w, x, n, k));                                                        \
+        }                                                                                          \
+        return true;                                                                               \
+    }
+CHECK_MATVEC(matvec_f32, float, judge_floats, qm_matvec_f32_scalar)
+CHECK_MATVEC(matvec_f16, uint16_t, judge_halves, qm_matvec_f16_scalar)
+CHECK_MATVEC(matvec_bf16, uint16_t, judge_halves, qm_matvec_bf16_scalar)
+#undef CHECK_MATVEC
+
+static bool check_matmul_f32(judge *j, qm_matmul_f32_fn *fn)
+{
+    static const size_t ms[] = {1, 2, 3, 4, 5, 6, 7, 13, 95, 96, 97, 100};
+    for (size_t s = 1; s < N_SIZES; s++)
+        for (size_t a = 0; a < sizeof ms / sizeof ms[0]; a++)
+            for (size_t n = 1; n < 12; n += a % 3 + 1)
+                for (int p = 0; p < N_PATTERNS; p++) {
+                    size_t k = sizes[s], m = ms[a], ldx = k + (size_t)p % 3, ldy = n + (size_t)p % 2;
+                    const float *w = judge_floats(j, 0, n * k, (pattern)p);
+                    size_t n_x = (m - 1) * ldx + k, n_y = (m - 1) * ldy + n;
+                    const float *x = judge_floats(j, 1, n_x, p == SPECIAL ? RANDOM : (pattern)p);
+                    float *want = judge_buffer(j, 2, n_y * sizeof(float));
+                    float *got = judge_buffer(j, 3, n_y * sizeof(float));
+                    memset(want, 0, n_y * sizeof(float)); /* the gaps must stay as they are */
+                    memset(got, 0, n_y * sizeof(float));
+                    qm_matmul_f32_scalar(want, ldy, w, x, ldx, m, n, k);
+                    fn(got, ldy, w, x, ldx, m, n, k);
+                    if (!judge_equal(j, want, got, n_y, "m=%zu n=%zu k=%zu pattern=%d", m, n, k,
+                                     p) ||
+                        !judge_canaries(j, 3, n_y * sizeof(float)))
+                        return false;
+                }
+    if (j->bench) {
+        const size_t m = 256, n = 32, k = 384;
+        const float *w = judge_floats(j, 0, n * k, RANDOM), *x = judge_floats(j, 1, m * k, RANDOM);
+        float *y = judge_buffer(j, 3, m * n * sizeof(float));
+        JUDGE_BENCH(j, "256 x 32 x 384", 2.0 * (double)(m * n * k), "GFLOP/s",
+                    fn(y, n, w, x, k, m, n, k));
+    }
+    return true;
+}
+
+static bool check_sum_exp_f32(judge *j, qm_sum_exp_f32_fn *fn)
+{
+    for (size_t s = 0; s < N_SIZES; s++)
+        for (int p = 0; p < N_PATTERNS; p++) {
+            size_t n = sizes[s];
+            const float *x = judge_floats(j, 0, n, (pattern)p);
+            float want = qm_sum_exp_f32_scalar(x, 0.5f, n), got = fn(x, 0.5f, n);
+            if (!judge_equal(j, &want, &got, 1, "n=%zu pattern=%d", n, p)) return false;
+        }
+    return true;
+}
+
+/* ---- conversions ----------------------------------------------------------------------------- */
+
+/* All 65,536 halves, and every length of the tail. */
+static bool check_widen(judge *j, qm_widen_f16_fn *scalar, qm_widen_f16_fn *fn)
+{
+    for (size_t n = 65536 - 20; n <= 65536; n++) {
+        uint16_t *x = judge_buffer(j, 0, n * sizeof *x);
+        float *want = judge_buffer(j, 1, n * sizeof(float));
+        float *got = judge_buffer(j, 2, n * sizeof(float));
+        for (size_t i = 0; i < n; i++)
+            x[i] = (uint16_t)(i + n);
+        scalar(want, x, n);
+        fn(got, x, n);
+        if (!judge_equal(j, want, got, n, "n=%zu", n)) return false;
+    }
+    return true;
+}
+
+static bool check_widen_f16(judge *j, qm_widen_f16_fn *fn)
+{
+    return check_widen(j, qm_widen_f16_scalar, fn);
+}
+
+static bool check_widen_bf16(judge *j, qm_widen_bf16_fn *fn)
+{
+    return check_widen(j, qm_widen_bf16_scalar, fn);
+}
+
+/* ---- one value to one value ------------------------------------------------------------------ */
+
+/* An in-place operator with an optional second input. */
+typedef void apply(const void *fn, float *y, const float *second, size_t n);
+
+/* Bit patterns begin, begin + 1, ...: with step 1 every float there is. */
+static bool check_all_floats(judge *j, apply *run, const void *scalar, const void *fn, float second)
+{
+    enum { CHUNK = 4096 };
+    const uint64_t step = j->exhaustive ? 1 : 331;
+    float *seconds = judge_buffer(j, 2, CHUNK * sizeof(float));
+    for (size_t i = 0; i < CHUNK; i++)
+        seconds[i] = second;
+    for (uint64_t begin = 0; begin <= UINT32_MAX; begin += CHUNK * step) {
+        float *want = judge_buffer(j, 0, CHUNK * sizeof(float));
+        float *got = judge_buffer(j, 1, CHUNK * sizeof(float));
+        for (size_t i = 0; i < CHUNK; i++)
+            want[i] = got[i] = qm_f32_bits((uint32_t)(begin + i * step));
+        run(scalar, want, seconds, CHUNK);
+        run(fn, got, seconds, CHUNK);
+        if (!judge_equal(j, want, got, CHUNK, "bits %08llx + i * %llu", (unsigned long long)begin,
+                         (unsigned long long)step))
+            return false;
+    }
+    return true;
+}
+
+static bool check_pointwise(judge *j, apply *run, const void *scalar, const void *fn)
+{
+    for (size_t s = 0; s < N_SIZES; s++)
+        for (int p = 0; p < N_PATTERNS * N_PATTERNS; p++) {
+            size_t n = sizes[s];
+            const float *second = judge_floats(j, 2, n, (pattern)(p % N_PATTERNS));
+            float *want = judge_floats(j, 0, n, (pattern)(p / N_PATTERNS));
+            float *got = judge_buffer(j, 1, n * sizeof(float));
+            if (n > 0) memcpy(got, want, n * sizeof(float));
+            run(scalar, want, second, n);
+            run(fn, got, second, n);
+            if (!judge_equal(j, want, got, n, "n=%zu patterns=%d", n, p) ||
+                !judge_canaries(j, 1, n * sizeof(float)))
+                return false;
+        }
+    if (j->bench) {
+        const size_t n = 4096;
+        float *y = judge_floats(j, 0, n, RANDOM);
+        const float *second = judge_floats(j, 2, n, RANDOM);
+        JUDGE_BENCH(j, "4096", (double)n, "G/s", run(fn, y, second, n));
+    }
+    return true;
+}
+
+/* Function pointers travel in a small struct: ISO C has no void pointer to functions. */
+#define CHECK_POINTWISE(op, call, second)                                                          \
+    static void apply_##op(const void *fn, float *y, const float *z, size_t n)                     \
+    {                                                                                              \
+        qm_##op##_fn *const *f = fn;                                                               \
+        (void)z;                                                                                   \
+        call;                                                                                      \
+    }                                                                                              \
+    static bool check_##op(judge *j, qm_##op##_fn *fn)                                             \
+    {                                                                                              \
+        qm_##op##_fn *const scalar = qm_##op##_scalar;                                             \
+        return check_pointwise(j, apply_##op, &scalar, &fn) &&                                     \
+               check_all_floats(j, apply_##op, &scalar, &fn, second);                              \
+    }
+CHECK_POINTWISE(round_f16, (*f)(y, n), 0.0f)
+CHECK_POINTWISE(silu_f32, (*f)(y, n), 0.0f)
+CHECK_POINTWISE(softplus_f32, (*f)(y, z, n), 0.0f)
+CHECK_POINTWISE(softplus_log_f32, (*f)(y, z, n), 0.0f)
+CHECK_POINTWISE(gate_f32, (*f)(y, z, n), 0.75f)
+#undef CHECK_POINTWISE
+
+/* ---- the rest -------------------------------------------------------------------------------- */
+
+static bool check_rms_norm_f32(judge *j, qm_rms_norm_f32_fn *fn)
+{
+    for (size_t s = 1; s < N_SIZES; s++)
+        for (int p = 0; p < N_PATTERNS; p++) {
+            size_t n = sizes[s];
+            const float *x = judge_floats(j, 0, n, (pattern)p);
+            const float *weight = judge_floats(j, 1, n, RANDOM);
+            float *want = judge_buffer(j, 2, n * sizeof(float));
+            float *got = judge_buffer(j, 3, n * sizeof(float));
+            qm_rms_norm_f32_scalar(want, x, weight, 1e-5f, n);
+            fn(got, x, weight, 1e-5f, n);
+            if (!judge_equal(j, want, got, n, "n=%zu pattern=%d", n, p) ||
+                !judge_canaries(j, 3, n * sizeof(float)))
+                return false;
+        }
+    return true;
+}
+
+static bool check_conv_f32(judge *j, qm_conv_f32_fn *fn)
+{
+    for (size_t s = 1; s < N_SIZES; s++)
+        for (size_t width = 1; width <= 5; width++)
+            for (int p = 0; p < N_PATTERNS; p++) {
+                size_t n = sizes[s], ldw = n + width % 2;
+                const float *w = judge_floats(j, 0, (width - 1) * ldw + n, (pattern)p);
+                const float *x = judge_floats(j, 1, n * width, p == SPECIAL ? WIDE : (pattern)p);
+                const float *bias = judge_floats(j, 2, n, RANDOM);
+                const float *taps[5];
+                for (size_t k = 0; k < width; k++)
+                    taps[k] = x + (width - 1 - k) * n;
+                float *want = judge_buffer(j, 3, n * sizeof(float));
+                float *got = judge_buffer(j, 4, n * sizeof(float));
+                qm_conv_f32_scalar(want, taps, w, ldw, bias, n, width);
+                fn(got, taps, w, ldw, bias, n, width);
+                if (!judge_equal(j, want, got, n, "n=%zu width=%zu pattern=%d", n, width, p) ||
+                    !judge_canaries(j, 4, n * sizeof(float)))
+                    return false;
+            }
+    return true;
+}
+
+/* One scan over n channels and n_rows tokens on the same inputs; y in slot 6, h in slot 7. */
+static bool compare_scan(judge *j, qm_scan_f32_fn *fn, size_t n, size_t n_rows, size_t n_state,
+                         pattern p)
+{
+    size_t pad = n % 3, ld = n + pad, n_y = n_rows * ld - pad, n_h = n_state * ld - pad;
+    qm_scan_f32_args a = {.u = judge_floats(j, 0, n_y, p),
+                          .delta = judge_floats(j, 1, n_y, p == SPECIAL ? WIDE : RANDOM),
+                          .a = judge_floats(j, 2, n_h, p),
+                          .b = judge_floats(j, 3, n_rows * n_state * 2, p),
+                          .d = judge_floats(j, 4, n, RANDOM),
+                          .ld_y = ld,
+                          .ld_u = ld,
+                          .ld_delta = ld,
+                          .ld_bc = 2 * n_state,
+                          .ld_state = ld,
+                          .n_rows = n_rows,
+                          .n = n,
+                          .d_state = n_state};
+    a.c = a.b + n_state;
+    float *h = judge_floats(j, 5, n_h, RANDOM);
+    float *y = judge_buffer(j, 6, n_y * sizeof(float));
+    float *kept = malloc((n_h + n_y) * 2 * sizeof(float)); /* start, want h, want y */
+    if (!kept) exit(2);
+    memset(y, 0, n_y * sizeof(float));
+    memcpy(kept, h, n_h * sizeof(float));
+    a.h = h;
+    a.y = y;
+    qm_scan_f32_scalar(&a);
+    memcpy(kept + n_h, h, n_h * sizeof(float));
+    memcpy(kept + 2 * n_h, y, n_y * sizeof(float));
+    memcpy(h, kept, n_h * sizeof(float));
+    memset(y, 0, n_y * sizeof(float));
+    fn(&a);
+    bool ok = judge_equal(j, kept + n_h, h, n_h, "state, n=%zu rows=%zu d_state=%zu pattern=%d", n,
+                          n_rows, n_state, (int)p) &&
+              judge_equal(j, kept + 2 * n_h, y, n_y, "y, n=%zu rows=%zu d_state=%zu pattern=%d", n,
+                          n_rows, n_state, (int)p) &&
+              judge_canaries(j, 6, n_y * sizeof(float)) &&
+              judge_canaries(j, 5, n_h * sizeof(float));
+    if (j->bench && p == RANDOM && n == 384 && n_rows == 128 && n_state == 16)
+        JUDGE_BENCH(j, "128 x 384 x 16", (double)(n * n_rows * n_state), "G/s", fn(&a));
+    free(kept);
+    return ok;
+}
+
+static bool check_scan_f32(judge *j, qm_scan_f32_fn *fn)
+{
+    static const size_t rows[] = {1, 2, 5}, states[] = {1, 2, 16, 17};
+    for (size_t s = 1; s < N_SIZES; s++)
+        for (size_t r = 0; r < 3; r++)
+            for (size_t k = 0; k < 4; k++)
+                for (int p = 0; p < N_PATTERNS; p++)
+                    if (!compare_scan(j, fn, sizes[s], rows[r], states[k], (pattern)p))
+                        return false;
+    return compare_scan(j, fn, 384, 128, 16, RANDOM);
+}
+
+/* ---- */
+
+/* A processor that flushes subnormals would make everything here agree on wrong results. */
+static bool flushes_to_zero(void)
+{
+    volatile float tiny = 0x1p-126f, half = 0.5f;
+    volatile float below = tiny * half;
+    volatile float back = below * 2.0f;
+    return below == 0.0f || back != tiny;
+}
+
+int main(int argc, char **argv)
+{
+    judge j = {.seed = 1};
+    const char *only = NULL;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--exhaustive") == 0)
+            j.exhaustive = true;
+        else if (strcmp(argv[i], "--bench") == 0)
+            j.bench = true;
+        else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
+            j.seed = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--op") == 0 && i + 1 < argc)
+            only = argv[++i];
+        else
+            return fprintf(stderr,
+                           "usage: checkkern [--seed N] [--op NAME] [--exhaustive] [--bench]\n"),
+                   2;
+    }
+    if (flushes_to_zero()) return printf("subnormals are flushed to zero\n"), 1;
+    judge_open(&j);
+    const uint32_t cpu = qm_cpu_detect();
+    int n_checked = 0, n_absent = 0, n_failed = 0;
+#define QM_KERNEL(op, isa, function)                                                               \
+    if (!only || strcmp(only, #op) == 0) {                                                         \
+        if ((cpu & QM_CPU_##isa) == QM_CPU_##isa) {                                                \
+            j.state = j.seed;                                                                      \
+            j.name = #function;                                                                    \
+            n_failed += !check_##op(&j, function);                                                 \
+            n_checked++;                                                                           \
+        } else {                                                                                   \
+            n_absent++;                                                                            \
+        }                                                                                          \
+    }
+#include "kernels/kernels.def"
+#undef QM_KERNEL
+    printf("%d versions judged, %d not on this processor, %d differ\n", n_checked, n_absent,
+           n_failed);
+    return n_failed > 0 || n_checked == 0;
+}
