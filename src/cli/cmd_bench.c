@@ -284,7 +284,7 @@ static int run(const qc_options *opt)
 const qc_command qc_cmd_bench = {
     .name = "bench",
     .usage = "[OPTIONS] MODEL | --shape SIZE",
-    .summary = "measure speed: time to first token, per token, share of memory bandwidth",
+    .summary = "measure speed, and its share of the memory bandwidth",
     .description =
         "Prefills a random prompt, then generates greedily, --repeat times after one run to warm "
         "up, and reports medians with minimum and maximum.  Decoding is bound by memory: its share "
