@@ -302,8 +302,9 @@ typedef struct quamba_eval_options {
     const char *identity; /* of weights and tokenizer, kept in the records and compared on resume */
     bool resume, overwrite;
 
-    /* Called in the caller's thread; either may be NULL.  value is the running score so far, of the
-     * kind that metric ("acc" or "ppl") names. */
+    /* Called in the caller's thread; either may be NULL.  progress is called before the first item
+     * (done counts what was resumed) and as items finish; value is the score so far, of the kind
+     * that metric ("acc" or "ppl") names, NaN as long as nothing is done. */
     void (*progress)(void *user, uint64_t done, uint64_t total, const char *metric, double value);
     bool (*cancelled)(void *user);
     void *user;

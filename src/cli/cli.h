@@ -65,6 +65,14 @@ extern const qc_command *const qc_commands[];
 /* True when the option of this name (dashes) stood on the command line. */
 bool qc_given(const qc_options *opt, const char *name);
 
+/* Where a value of "mode" or "cpu" that is not the default came from, for messages: the option or
+ * the name of the variable. */
+const char *qc_env_source(const qc_options *opt, const char *name);
+
+/* Every value that the command's options have, by name (with underscores), and "arguments"; NULL
+ * without memory. */
+json_t *qc_options_json(const qc_options *opt, const qc_command *command);
+
 /* ---- messages: "quamba: ..." on stderr ------------------------------------------------------- */
 
 /* Prints "quamba: MESSAGE" and returns exit_status. */
@@ -151,6 +159,7 @@ char *qc_model_path(const qc_options *opt, const char *name);
 int qc_open_model(quamba_model **model, const qc_options *opt, const char *name);
 int qc_open_tokenizer(quamba_tokenizer **tokenizer, const qc_options *opt, const char *name);
 int qc_new_session(quamba_session **session, const qc_options *opt, const quamba_model *model);
+quamba_session_options qc_session_options(const qc_options *opt);
 
 /* A tokenizer and a model that do not belong together: more ids than the model has rows, or far
  * fewer.  QC_FAILED after a message. */

@@ -56,10 +56,6 @@ void qc_options_free(qc_options *opt);
 /* Settings from the environment into the same fields. */
 void qc_env_read(qc_options *opt);
 
-/* Where a value of "mode" or "cpu" that is not the default came from, for messages: the option or
- * the name of the variable. */
-const char *qc_env_source(const qc_options *opt, const char *name);
-
 /* ---- words ------------------------------------------------------------------------------------
  */
 

@@ -42,18 +42,6 @@ static int check_cpu(const qc_options *opt)
     return QC_OK;
 }
 
-static void note_model(const qc_options *opt, const char *path, const quamba_model *model,
-                       double seconds)
-{
-    quamba_model_info info = quamba_model_get_info(model);
-    if (opt->verbose)
-        qc_note(opt,
-                "%s: %s, %d layers, %.1f M parameters, %.1f MB of weights (%s), mode %s; opened in "
-                "%.0f ms",
-                path, info.architecture, info.n_layer, 1e-6 * (double)info.n_parameters,
-                1e-6 * (double)info.weights_bytes, info.weight_format, info.mode, 1e3 * seconds);
-}
-
 int qc_open_model(quamba_model **model, const qc_options *opt, const char *name)
 {
     quamba_error err = {0};
@@ -66,21 +54,23 @@ int qc_open_model(quamba_model **model, const qc_options *opt, const char *name)
     quamba_model_options options = quamba_model_options_default();
     options.mode = opt->mode;
     options.n_threads = qc_n_threads(opt);
-    double started = qc_now();
-    if (quamba_model_open(model, path, &options, &err) != QUAMBA_OK)
-        status = qc_fail_error(&err);
-    else
-        note_model(opt, path, *model, qc_now() - started);
+    if (quamba_model_open(model, path, &options, &err) != QUAMBA_OK) status = qc_fail_error(&err);
     free(path);
     return status;
+}
+
+quamba_session_options qc_session_options(const qc_options *opt)
+{
+    quamba_session_options options = quamba_session_options_default();
+    options.cpu = opt->cpu;
+    options.n_threads = qc_n_threads(opt);
+    return options;
 }
 
 int qc_new_session(quamba_session **session, const qc_options *opt, const quamba_model *model)
 {
     quamba_error err = {0};
-    quamba_session_options options = quamba_session_options_default();
-    options.cpu = opt->cpu;
-    options.n_threads = qc_n_threads(opt);
+    quamba_session_options options = qc_session_options(opt);
     *session = NULL;
     if (quamba_session_new(session, model, &options, &err) != QUAMBA_OK) return qc_fail_error(&err);
     return QC_OK;

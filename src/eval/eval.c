@@ -58,24 +58,12 @@ quamba_eval_options quamba_eval_options_default(void)
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
-/* Adds to the reason why a file cannot be read what it should hold and where to get it. */
-static quamba_status fail_missing(const qm_task *task, quamba_error *err)
-{
-    char reason[512];
-    if (!err || !task->origin) return QUAMBA_E_IO;
-    snprintf(reason, sizeof reason, "%.500s", err->message);
-    return qm_fail(err, QUAMBA_E_IO, 0, "%s; it holds %s%s; source: %s", reason,
-                   task->form == QM_TASK_TEXT ? "" : "lines, each a JSON object with ",
-                   task->fields, task->origin);
-}
-
 static quamba_status open_text(run *r, quamba_error *err)
 {
     const char *path = r->options->path;
     qm_map map;
     quamba_status status = qm_map_open(&map, path, err);
-    if (status == QUAMBA_E_IO) return fail_missing(r->task, err);
-    if (status != QUAMBA_OK) return status;
+    if (status != QUAMBA_OK) return qm_task_explain(r->task, status, err);
     r->file_hash = qm_hash64(map.data, map.size, 0);
     status = quamba_tokenizer_encode(r->tokenizer, map.data ? (const char *)map.data : "", map.size,
                                      &r->text_ids, &r->n_text_ids, err);
@@ -94,7 +82,6 @@ static quamba_status open_text(run *r, quamba_error *err)
 static quamba_status open_questions(run *r, quamba_error *err)
 {
     quamba_status status = qm_task_file_open(&r->file, r->task, r->options->path, err);
-    if (status == QUAMBA_E_IO) return fail_missing(r->task, err);
     r->n_items = r->file.n_items;
     r->file_hash = r->file.hash;
     return status;
@@ -305,11 +292,11 @@ static bool judge(const run *r, size_t group, const qm_sequence *q, qm_outcome *
 static void report(const run *r)
 {
     const quamba_eval_options *o = r->options;
-    if (!o->progress || r->n_done == 0) return;
+    if (!o->progress) return;
     bool is_text = r->task->form == QM_TASK_TEXT;
-    double n = (double)r->n_done;
-    o->progress(o->user, r->n_done, r->n_items, is_text ? "ppl" : "acc",
-                is_text ? qm_exp64(-r->loglik_sum / n) : (double)r->n_correct / n);
+    double n = (double)r->n_done, value = (double)NAN;
+    if (r->n_done > 0) value = is_text ? qm_exp64(-r->loglik_sum / n) : (double)r->n_correct / n;
+    o->progress(o->user, r->n_done, r->n_items, is_text ? "ppl" : "acc", value);
 }
 
 /* Scores the batch and hands out its outcomes in item order. */
@@ -343,7 +330,7 @@ static quamba_status finish_batch(run *r, quamba_error *err)
 static quamba_status score_items(run *r, quamba_error *err)
 {
     quamba_status status = QUAMBA_OK;
-    report(r); /* what was resumed */
+    report(r); /* from where it goes */
     for (size_t item = r->n_done; item < r->n_items && status == QUAMBA_OK; item++) {
         status =
             r->task->form == QM_TASK_TEXT ? add_segment(r, item, err) : add_question(r, item, err);

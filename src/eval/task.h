@@ -67,8 +67,13 @@ typedef struct qm_task_file {
     size_t n_items; /* >= 1 */
 } qm_task_file;
 
-/* Opens path and checks every line; errors begin with "path:line".  A missing file is E_IO and
- * says what it should hold and where to get it. */
+/* Adds to an error about a file that cannot be read what it should hold and where to get it. */
+quamba_status qm_task_explain(const qm_task *task, quamba_status status, quamba_error *err);
+
+/* Whether the task's file can be scored: what there is to find out without a tokenizer. */
+quamba_status qm_task_check(const qm_task *task, const char *path, quamba_error *err);
+
+/* Opens path and checks every line; errors begin with "path:line". */
 quamba_status qm_task_file_open(qm_task_file *file, const qm_task *task, const char *path,
                                 quamba_error *err);
 /* The same for bytes in memory (copied); name stands for the path in messages. */

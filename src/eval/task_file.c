@@ -66,13 +66,40 @@ quamba_status qm_task_file_parse(qm_task_file *file, const qm_task *task, const 
     return status;
 }
 
+quamba_status qm_task_explain(const qm_task *task, quamba_status status, quamba_error *err)
+{
+    char reason[512];
+    if (!err || !task->origin || status != QUAMBA_E_IO) return status;
+    snprintf(reason, sizeof reason, "%.500s", err->message);
+    return qm_fail(err, status, 0, "%s; it holds %s%s; source: %s", reason,
+                   task->form == QM_TASK_TEXT ? "" : "lines, each a JSON object with ",
+                   task->fields, task->origin);
+}
+
+quamba_status qm_task_check(const qm_task *task, const char *path, quamba_error *err)
+{
+    qm_task_file file;
+    qm_map map;
+    if (task->form != QM_TASK_TEXT) {
+        quamba_status status = qm_task_file_open(&file, task, path, err);
+        qm_task_file_close(&file);
+        return status;
+    }
+    quamba_status status = qm_map_open(&map, path, err);
+    if (status == QUAMBA_OK && map.size == 0)
+        status =
+            qm_fail(err, QUAMBA_E_FORMAT, 0, "%.400s: is empty: there is nothing to predict", path);
+    qm_map_close(&map);
+    return qm_task_explain(task, status, err);
+}
+
 quamba_status qm_task_file_open(qm_task_file *file, const qm_task *task, const char *path,
                                 quamba_error *err)
 {
     qm_map map;
     *file = (qm_task_file){0};
     quamba_status status = qm_map_open(&map, path, err);
-    if (status != QUAMBA_OK) return status;
+    if (status != QUAMBA_OK) return qm_task_explain(task, status, err);
     status = qm_task_file_parse(file, task, path, (const char *)map.data, map.size, err);
     qm_map_close(&map);
     return status;

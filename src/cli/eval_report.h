@@ -1,0 +1,39 @@
+/* What `quamba eval` measured: as a table, as JSON, and in the log. */
+#ifndef QC_EVAL_REPORT_H
+#define QC_EVAL_REPORT_H
+
+#include "cli/cli.h"
+
+#include "eval/task.h"
+
+typedef struct qc_eval_run {
+    char *name, *path, *records; /* owned; records is NULL without --log-dir */
+    const qm_task *task;
+    bool was_started;
+    quamba_status status;
+    quamba_eval_result result;
+    double seconds;
+} qc_eval_run;
+
+typedef struct qc_eval {
+    const qc_options *opt;
+    int64_t limit; /* 0: none */
+    quamba_tokenizer *tokenizer;
+    quamba_model *model;
+    char *log_name; /* the model's name, "_fp16" behind it when it is not quantized */
+    char weights_hash[17];
+    uint64_t tokenizer_hash;
+    qc_eval_run *runs;
+    size_t n_runs, runs_capacity;
+} qc_eval;
+
+/* Fills log_name and the hashes.  Returns an exit status. */
+int qc_eval_identify(qc_eval *eval, const char *model_path);
+
+/* Prints the runs that were started, and with is_complete appends them to the log in --log-dir.
+ * Returns an exit status. */
+int qc_eval_report(const qc_eval *eval, bool is_complete);
+
+void qc_eval_free(qc_eval *eval);
+
+#endif
