@@ -15,7 +15,7 @@ test: all
 	@cd $(BUILD) && $(inner) ctest --output-on-failure -j $(JOBS)
 check check-full: all
 	@tools/setup.sh --check
-	@$(inner) tools/$@.sh
+	@$(inner) tools/$(subst -,_,$@).sh
 bench: all
 	@$(inner) tools/bench.sh
 install: all

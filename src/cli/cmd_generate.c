@@ -151,10 +151,11 @@ static int new_sampler(run_state *run)
 static int prefill(run_state *run)
 {
     quamba_error err = {0};
-    qc_progress progress;
+    qc_progress progress = {0};
     int status = QC_OK;
     double started = qc_now();
-    qc_progress_start(&progress, run->opt, "reading the prompt", run->n_prompt, 0);
+    if (run->n_prompt > PIECE)
+        qc_progress_start(&progress, run->opt, "reading the prompt", run->n_prompt, 0);
     for (size_t at = 0; at < run->n_prompt && status == QC_OK && !qc_interrupted();) {
         size_t n = run->n_prompt - at < PIECE ? run->n_prompt - at : PIECE;
         if (quamba_session_prefill(run->session, run->prompt_ids + at, n, &run->logits, &err) !=

@@ -42,6 +42,18 @@ static int check_cpu(const qc_options *opt)
     return QC_OK;
 }
 
+static void note_model(const qc_options *opt, const char *path, const quamba_model *model,
+                       double seconds)
+{
+    quamba_model_info info = quamba_model_get_info(model);
+    if (opt->verbose)
+        qc_note(opt,
+                "%s: %s, %d layers, %.1f M parameters, %.1f MB of weights (%s), mode %s; opened in "
+                "%.0f ms",
+                path, info.architecture, info.n_layer, 1e-6 * (double)info.n_parameters,
+                1e-6 * (double)info.weights_bytes, info.weight_format, info.mode, 1e3 * seconds);
+}
+
 int qc_open_model(quamba_model **model, const qc_options *opt, const char *name)
 {
     quamba_error err = {0};
@@ -54,7 +66,11 @@ int qc_open_model(quamba_model **model, const qc_options *opt, const char *name)
     quamba_model_options options = quamba_model_options_default();
     options.mode = opt->mode;
     options.n_threads = qc_n_threads(opt);
-    if (quamba_model_open(model, path, &options, &err) != QUAMBA_OK) status = qc_fail_error(&err);
+    double started = qc_now();
+    if (quamba_model_open(model, path, &options, &err) != QUAMBA_OK)
+        status = qc_fail_error(&err);
+    else
+        note_model(opt, path, *model, qc_now() - started);
     free(path);
     return status;
 }

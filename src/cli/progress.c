@@ -75,7 +75,7 @@ static void add_rate(qm_text *line, const qc_progress *p, double now)
     double seconds = now - p->started;
     if (p->done <= p->first || seconds < 0.2) return; /* nothing to judge by yet */
     double rate = (double)(p->done - p->first) / seconds;
-    if (rate >= 1)
+    if (rate >= 0.95)
         qm_text_printf(line, rate < 100 ? "  %.1f/s" : "  %.0f/s", rate);
     else
         qm_text_printf(line, "  %.1fs each", 1 / rate);
@@ -124,9 +124,10 @@ static void draw(qc_progress *p, const char *note, double now)
         return; /* progress is not worth a failure */
     }
     size_t room = columns > used ? columns - used : 0;
+    size_t width = room > 32 ? 30 : room > 22 ? 20 : 10; /* in steps, so that it rarely jumps */
     if (!p->lines && p->total > 0 && room > 12) {
         qm_text_add(&whole, line.data, at);
-        add_bar(&whole, p, room - 1 > 30 ? 30 : room - 1);
+        add_bar(&whole, p, width);
         qm_text_puts(&whole, line.data + at);
     } else {
         qm_text_add(&whole, line.data, line.size);
@@ -134,10 +135,10 @@ static void draw(qc_progress *p, const char *note, double now)
     if (!whole.failed && p->lines) {
         fprintf(stderr, "%s\n", whole.data);
     } else if (!whole.failed) {
-        size_t width = cut(&whole, columns);
-        int blanks = shown_columns > width ? (int)(shown_columns - width) : 0;
+        size_t drawn = cut(&whole, columns);
+        int blanks = shown_columns > drawn ? (int)(shown_columns - drawn) : 0;
         fprintf(stderr, "\r%s%*s", whole.data, blanks, "");
-        shown_columns = width;
+        shown_columns = drawn;
     }
     fflush(stderr);
     qm_text_free(&line);

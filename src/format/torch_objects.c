@@ -149,7 +149,7 @@ quamba_status qm_torch_call(qm_machine *m)
     qm_value arguments = qm_pickle_pop(m), callee = qm_pickle_pop(m);
     if (callee.kind != GLOBAL || arguments.kind != TUPLE)
         return qm_pickle_fail(m, "a call of what is no function");
-    const qm_value *item = m->items + arguments.at;
+    const qm_value *item = arguments.n > 0 ? m->items + arguments.at : NULL;
     switch (globals[callee.at].role) {
     case NEW_DICT:
         return arguments.n == 0 ? qm_pickle_push_dict(m)

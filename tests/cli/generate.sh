@@ -139,6 +139,15 @@ grep -q 'standard output: No space left' "$dir/err" || fail "full disk: $(cat "$
 same "the status after a closed pipe" 1 "$(cat "$dir/status")"
 grep -q 'standard output: Broken pipe' "$dir/err" || fail "closed pipe: $(cat "$dir/err")"
 
+# ---- what is said on stderr ----
+yes 'One two three.' | head -100 > "$dir/long"
+run --prompt-file "$dir/long" --max-tokens 0 > /dev/null
+same "no progress into a file" '' "$(cat "$dir/err")"
+run --prompt-file "$dir/long" --max-tokens 0 --progress always > /dev/null
+grep -Eq '^reading the prompt  100% [0-9]+/[0-9]+' "$dir/err" || fail "--progress always: $(cat "$dir/err")"
+run --prompt x --max-tokens 0 --verbose > /dev/null
+grep -q '24 layers, 1[0-9.]* M parameters' "$dir/err" || fail "--verbose: $(cat "$dir/err")"
+
 # ---- bad input ----
 refused 2 'argument is missing' --prompt x
 refused 2 'not both' "$model" --prompt x --prompt-file "$dir/prompt"

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -166,6 +167,43 @@ static void wrapping(void **state)
                         "text\n  kept   as is\nmore\n");
 }
 
+/* What fd 2 gets while progress is reported, at most 400 bytes. */
+static const char *reported(const char *when, bool quiet, char out[400])
+{
+    qc_options opt = {.progress = when, .quiet = quiet};
+    qc_progress progress;
+    FILE *file = tmpfile();
+    int saved = dup(STDERR_FILENO);
+    assert_non_null(file);
+    dup2(fileno(file), STDERR_FILENO);
+    qc_progress_start(&progress, &opt, "task", 110, 100);
+    progress.started -= 10; /* as if ten seconds had passed */
+    qc_progress_update(&progress, 105, "acc 0.5");
+    qc_progress_update(&progress, 106, NULL); /* too soon after the last */
+    qc_progress_update(&progress, 110, NULL); /* the end is always shown */
+    qc_progress_finish(&progress);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    rewind(file);
+    out[fread(out, 1, 399, file)] = '\0';
+    fclose(file);
+    return out;
+}
+
+static void progress_leaves_out_what_was_done_before(void **state)
+{
+    (void)state;
+    char out[400];
+    assert_string_equal(reported("always", false, out),
+                        "task   95% 105/110  2.0s each  10s left  acc 0.5\n"
+                        "task  100% 110/110  1.0/s  10s\n");
+    assert_string_equal(reported("always", true, out),
+                        "task   95% 105/110  2.0s each  10s left  acc 0.5\n"
+                        "task  100% 110/110  1.0/s  10s\n");
+    assert_string_equal(reported("auto", false, out), ""); /* a file is no terminal */
+    assert_string_equal(reported("never", false, out), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +215,7 @@ int main(void)
         cmocka_unit_test(distances),
         cmocka_unit_test(durations),
         cmocka_unit_test(wrapping),
+        cmocka_unit_test(progress_leaves_out_what_was_done_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
