@@ -259,6 +259,11 @@ quamba_status qm_config_of(qm_config *config, const qm_source *source, quamba_er
     if (!json) return QUAMBA_OK;
     qm_config said;
     status = qm_config_parse(&said, json, err);
+    if (status == QUAMBA_OK && said.n_layer > config->n_layer)
+        return qm_fail(err, QUAMBA_E_FORMAT, 0,
+                       "tensor backbone.layers.%" PRId32 ".norm.weight is missing, but config.json "
+                       "comes to \"n_layer\" %" PRId32,
+                       config->n_layer, said.n_layer);
     for (size_t i = 0; status == QUAMBA_OK && i < QM_COUNT(fields); i++) {
         int32_t told = *field_of(&said, &fields[i]), seen = *field_of(config, &fields[i]);
         if (told != 0 && seen != 0 && told != seen)

@@ -3,24 +3,10 @@
 #include "checkpoint_bytes.h"
 
 #include "base/file.h"
+#include "nomem.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static size_t n_calls, failing_call; /* failing_call 0: none */
-
-static bool fails(void) { return ++n_calls == failing_call; }
-
-void *__wrap_malloc(size_t size) { return fails() ? NULL : __real_malloc(size); }
-void *__wrap_calloc(size_t n, size_t size) { return fails() ? NULL : __real_calloc(n, size); }
-void *__wrap_realloc(void *old, size_t size) { return fails() ? NULL : __real_realloc(old, size); }
 
 static quamba_status open_and_write(const char *path, const char *target, quamba_error *err)
 {
