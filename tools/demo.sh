@@ -23,16 +23,18 @@ run() { # run ARGUMENTS: shows the command, quoted where the shell needs it, and
 }
 
 heading "1. A paragraph"
-run generate $model --prompt "It was a dark winter evening, and" --max-tokens 120 --temperature 0.7 \
-    --top-p 0.9 --seed 7
+run generate $model --prompt "It was a dark winter evening, and" --max-tokens 87 --temperature 0.8 \
+    --top-p 0.9 --seed 6
 
 heading "2. The last word of $(wc -l <data/cloze.jsonl) short stories: how many does it guess?"
 run eval $model --tasks cloze
+echo
+echo "acc: the share of last words that it guesses (about one in eight, with 11.6 million parameters);"
+echo "perplexity: how many words it hesitates between.  Every machine gets the same numbers."
 
 heading "What next"
-cat <<END
-  $quamba generate $model --prompt "Once upon a time"     write something else
-  $quamba help                                           all commands
-  make test                                              the tests
-  README.md                                              what works, and where things are
-END
+next() { printf '  %-62s %s\n' "$1" "$2"; }
+next "$quamba generate $model --prompt \"Once upon a time\"" "write something else"
+next "$quamba help" "all commands"
+next "make test" "the tests"
+next "less README.md" "what works, and where things are"
