@@ -200,8 +200,8 @@ static int open_all(qc_eval *e, const char *model_path)
     quamba_error err = {0};
     int status = qc_open_tokenizer(&e->tokenizer, opt, opt->args[0]);
     if (status == QC_OK) status = qc_open_model(&e->model, opt, opt->args[0]);
-    if (status != QC_OK) return status;
-    status = qc_eval_identify(e, model_path);
+    if (status == QC_OK) status = qc_check_vocabulary(e->tokenizer, e->model);
+    if (status == QC_OK) status = qc_eval_identify(e, model_path);
     if (status == QC_OK && opt->log_dir != NULL && qm_make_dirs(opt->log_dir, &err) != QUAMBA_OK)
         status = qc_fail_error(&err);
     return status;

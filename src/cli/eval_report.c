@@ -19,14 +19,19 @@
 /* The last part of the path: "models/demo/" is "demo", "." is the name of the directory. */
 static char *base_name(const char *path)
 {
-    char *real = realpath(path, NULL);
-    const char *from = real != NULL ? real : path;
-    const char *slash = strrchr(from, '/');
-    const char *name = slash != NULL && slash[1] != '\0' ? slash + 1 : from;
-    char *copy =
-        qm_strndup(name[0] == '/' ? "model" : name, strlen(name[0] == '/' ? "model" : name));
+    size_t end = strlen(path);
+    while (end > 0 && path[end - 1] == '/')
+        end--;
+    size_t begin = end;
+    while (begin > 0 && path[begin - 1] != '/')
+        begin--;
+    if (end > begin && path[end - 1] != '.') return qm_strndup(path + begin, end - begin);
+    char *real = realpath(path, NULL); /* "", ".", "..": absolute now, so this ends */
+    char *name = real != NULL && strcmp(real, "/") != 0 && real[strlen(real) - 1] != '.'
+                     ? base_name(real)
+                     : qm_strndup("model", 5);
     free(real);
-    return copy;
+    return name;
 }
 
 static uint64_t file_hash(const char *dir, const char *name)
