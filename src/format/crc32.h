@@ -1,4 +1,4 @@
-/* CRC-32 of zip archives (polynomial 0xedb88320, reflected), eight bytes at a time. */
+/* CRC-32 of zip archives (polynomial 0xedb88320, reflected), sixteen bytes at a time. */
 #ifndef QM_FORMAT_CRC32_H
 #define QM_FORMAT_CRC32_H
 
@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 typedef struct qm_crc32 {
-    uint32_t table[8][256]; /* [k][b]: byte b followed by k zero bytes */
+    uint32_t table[16][256]; /* [k][b]: byte b followed by k zero bytes */
 } qm_crc32;
 
 void qm_crc32_init(qm_crc32 *crc);

@@ -75,7 +75,10 @@ static void expect(const char *path, quamba_status status, const char *word)
     quamba_status got = qm_source_open(&source, path, &err);
     if (got != status || (status != QUAMBA_OK && !strstr(err.message, word)))
         fail_msg("%s: wanted %d with \"%s\", got %d: %s", path, status, word, got, err.message);
-    if (status == QUAMBA_OK) assert_string_equal(qm_source_format(source), word);
+    if (status == QUAMBA_OK)
+        assert_string_equal(qm_source_format(source), word);
+    else
+        assert_null(source);
     qm_source_close(&source);
     assert_null(source);
 }

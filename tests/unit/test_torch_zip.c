@@ -37,6 +37,11 @@ static void make_good_pickle(qm_text *p)
     });
     add_entry(p, &(stored){"tail", "FloatStorage", "0", 6, 4, {2}, {1}, 1});
     add_entry(p, &(stored){"gaps", "FloatStorage", "0", 6, 1, {3}, {2}, 1});
+    add_entry(p, &(stored){
+                     "cube", "FloatStorage", "0", 6, 1, {2, 2, 1},
+                          {1, 2, 5},
+                          3
+    });
     add_entry(p, &(stored){"zero-dim", "FloatStorage", "0", 6, 5, {0}, {0}, 0});
     add_entry(p, &(stored){"bytes", "CharStorage", "1", 4, 0, {4}, {1}, 1});
     add_entry(p, &(stored){
@@ -80,12 +85,13 @@ static void reads_what_is_there(void **state)
     make_archive(&a, pickle.data, pickle.size);
     if (open_copy(&c, a.file.data, a.file.size) != QUAMBA_OK) fail_msg("%s", c.err.message);
     assert_string_equal(qm_source_format(c.source), "pytorch zip");
-    assert_int_equal(qm_source_count(c.source), 9);
+    assert_int_equal(qm_source_count(c.source), 10);
     assert_int_equal(qm_source_skipped(c.source), 2);
     expect_floats(&c, "rows", numbers);
     expect_floats(&c, "turned", (const float[]){1, 4, 2, 5, 3, 6});
     expect_floats(&c, "tail", (const float[]){5, 6});
     expect_floats(&c, "gaps", (const float[]){2, 4, 6});
+    expect_floats(&c, "cube", (const float[]){2, 4, 3, 5});
     expect_floats(&c, "zero-dim", (const float[]){6});
     expect_floats(&c, "scale", (const float[]){0.5f});
     assert_true(qm_source_find(c.source, "scale")->python_float);
