@@ -67,7 +67,11 @@ void qc_help_overview(FILE *out)
         fprintf(out, "  %-12s%s\n", qc_commands[i]->name, qc_commands[i]->summary);
     fputs("\nOptions that every command takes:\n", out);
     print_common(out);
-    fputs("\n", out);
+    fputs("\nExamples:\n"
+          "  quamba generate models/demo --prompt \"Once upon a time\"\n"
+          "  quamba eval models/demo\n"
+          "  quamba help generate\n\n",
+          out);
     qc_wrap(out,
             "`quamba help COMMAND` says more about a command.  Options may be written with dashes "
             "or underscores, as --name VALUE or --name=VALUE, before or after the arguments.",

@@ -46,7 +46,8 @@ static void stop_texts(void **state)
     FEED("aaaab", "a", true, "aaab"); /* the false start does not hide the true one */
     FEED("ababac", "ab", true, "abac");
     FEED("x\n\ny", "x", true, "three", "\n\n");
-    FEED("one two", "", true, "two", "one"); /* the first in the text, not in the list */
+    FEED("one two", "", true, "two", "one");  /* the first in the text, not in the list */
+    FEED("a two two two", "a ", true, "two"); /* several in one piece */
     FEED("abcd", "a", true, "bcd", "bc");
     FEED("", "", false, "x");
     FEED("xyz", "", true, "x");
