@@ -22,6 +22,10 @@ uint32_t qm_cpu_detect(void)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c())
         flags |= QM_CPU_AVX2;
+    if ((flags & QM_CPU_AVX2) && __builtin_cpu_supports("avx512f") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
+        flags |= QM_CPU_AVX512VNNI;
 #elif QM_ARCH_AARCH64
     flags |= QM_CPU_NEON; /* part of every AArch64 */
 #endif

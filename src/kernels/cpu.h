@@ -17,14 +17,16 @@
 
 enum {
     QM_CPU_SCALAR = 0,
-    QM_CPU_AVX2 = 1 << 0, /* AVX2, FMA, F16C */
-    QM_CPU_NEON = 1 << 1
+    QM_CPU_AVX2 = 1 << 0,       /* AVX2, FMA, F16C */
+    QM_CPU_AVX512VNNI = 1 << 1, /* AVX-512 F, BW, DQ, VL and VNNI */
+    QM_CPU_NEON = 1 << 2
 };
 
 /* X(flags, name on the command line), weakest first */
 #define QM_ISA_LIST(X)                                                                             \
     X(SCALAR, "scalar")                                                                            \
     X(AVX2, "avx2")                                                                                \
+    X(AVX512VNNI, "avx512vnni")                                                                    \
     X(NEON, "neon")
 
 /* Flags of this processor, as far as the operating system saves the registers. */

@@ -126,13 +126,13 @@ static void test_steps(void **state)
 static void test_threads_and_cpus(void **state)
 {
     (void)state;
-    static const char *const cpus[] = {"scalar", "avx2", "neon", "native"};
+    static const char *const cpus[] = {"scalar", "avx2", "avx512vnni", "neon", "native"};
     for (size_t m = 0; m < 2; m++) {
         quamba_model *model = open_model(modes[m]);
         quamba_session *s = new_session(model, "scalar", 1, 256);
         uint64_t want = prefill_all(s);
         quamba_session_free(&s);
-        for (size_t c = 0; c < 4; c++)
+        for (size_t c = 0; c < sizeof cpus / sizeof cpus[0]; c++)
             for (int32_t threads = 1; threads <= 9; threads += 2) {
                 if (qm_cpu_select(cpus[c]) == -2) continue; /* not on this processor */
                 s = new_session(model, cpus[c], threads, 50);

@@ -1,0 +1,34 @@
+#include "kernels/avx512vnni/vmath.h"
+
+/* One token of the channels of one vector. */
+static inline void scan_vector(const qm_scan_f32_args *p, size_t t, size_t i, __mmask16 mask)
+{
+    __m512 u = _mm512_maskz_loadu_ps(mask, p->u + t * p->ld_u + i);
+    __m512 delta = _mm512_maskz_loadu_ps(mask, p->delta + t * p->ld_delta + i);
+    __m512 du = _mm512_mul_ps(delta, u);
+    __m512 out = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, p->d + i), u);
+    const float *b = p->b + t * p->ld_bc, *c = p->c + t * p->ld_bc;
+    for (size_t s = 0; s < p->d_state; s++) {
+        float *at = p->h + s * p->ld_state + i;
+        const float *a = p->a + s * p->ld_state + i;
+        if (t == 0) { /* the next channels: rows of the state are too far apart to be foreseen */
+            _mm_prefetch((const char *)((uintptr_t)at + QM_WIDE * sizeof(float)), _MM_HINT_T0);
+            _mm_prefetch((const char *)((uintptr_t)a + QM_WIDE * sizeof(float)), _MM_HINT_T0);
+        }
+        __m512 decay = qm_exp_avx512(_mm512_mul_ps(delta, _mm512_maskz_loadu_ps(mask, a)));
+        __m512 input = _mm512_mul_ps(_mm512_set1_ps(b[s]), du);
+        __m512 h = _mm512_fmadd_ps(decay, _mm512_maskz_loadu_ps(mask, at), input);
+        _mm512_mask_storeu_ps(at, mask, h);
+        out = _mm512_fmadd_ps(h, _mm512_set1_ps(c[s]), out);
+    }
+    _mm512_mask_storeu_ps(p->y + t * p->ld_y + i, mask, out);
+}
+
+void qm_scan_f32_avx512vnni(const qm_scan_f32_args *p)
+{
+    for (size_t i = 0; i < p->n; i += QM_WIDE) {
+        __mmask16 mask = qm_mask_avx512(p->n - i);
+        for (size_t t = 0; t < p->n_rows; t++)
+            scan_vector(p, t, i, mask);
+    }
+}
