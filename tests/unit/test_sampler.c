@@ -31,10 +31,10 @@ static quamba_sampler *sampler_of(int32_t n_vocab, quamba_sampler_options option
 /* Probabilities from the definition, by libm in double precision, over the whole sorted list. */
 static void expected(double p[N], quamba_sampler_options o)
 {
-    double top = logits[order[0]], total = 0;
+    double top = (double)logits[order[0]], total = 0;
     bool kept[N];
     for (int i = 0; i < N; i++) {
-        double l = logits[order[i]];
+        double l = (double)logits[order[i]];
         kept[i] = (o.top_k == 0 || i < o.top_k) && exp(l - top) >= (double)o.min_p;
         p[order[i]] = kept[i] ? exp((l - top) / (double)o.temperature) : 0;
         total += p[order[i]];
