@@ -11,9 +11,10 @@ static quamba_status parse(json_t **value, const char *data, size_t size, size_t
     *value =
         json_loadb(data ? data : "", size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | flags, &why);
     if (*value) return QUAMBA_OK;
-    bool memory = json_error_code(&why) == json_error_out_of_memory;
-    return qm_fail(err, memory ? QUAMBA_E_NOMEM : QUAMBA_E_FORMAT,
-                   why.position > 0 ? (uint64_t)why.position : 0,
+    /* jansson fills nothing in when it has no memory for its very first buffer. */
+    bool memory = json_error_code(&why) == json_error_out_of_memory || why.text[0] == '\0';
+    if (memory) return qm_fail_memory(err, size, "JSON");
+    return qm_fail(err, QUAMBA_E_FORMAT, why.position > 0 ? (uint64_t)why.position : 0,
                    "not valid JSON at line %d column %d: %s", why.line, why.column, why.text);
 }
 

@@ -48,8 +48,8 @@ quamba_status qm_vocab_add(qm_vocab *v, const char *spelled, size_t n, int64_t i
                            quamba_error *err)
 {
     if (id < 0 || id > QM_TOKENIZER_MAX_ID)
-        return qm_fail(err, QUAMBA_E_FORMAT, 0, "\"%.100s\" has id %" PRId64 ", must be in 0 .. %d",
-                       spelled, id, QM_TOKENIZER_MAX_ID);
+        return qm_fail(err, QUAMBA_E_FORMAT, 0, "\"%.*s\" has id %" PRId64 ", must be in 0 .. %d",
+                       n < 100 ? (int)n : 100, spelled, id, QM_TOKENIZER_MAX_ID);
     size_t at = (size_t)id;
     if (at < v->n && v->flags[at])
         return qm_fail(err, QUAMBA_E_FORMAT, at, "id %" PRId64 " is given twice", id);
