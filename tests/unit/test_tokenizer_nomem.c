@@ -1,5 +1,6 @@
 /* Every allocation of ours fails once, in turn, while a tokenizer is opened, encodes and decodes: a
- * status comes back and nothing leaks.  Linked with --wrap for malloc, calloc and realloc. */
+ * status comes back and nothing leaks. */
+#include "nomem.h"
 #include "tokenizer_small.h"
 
 #include "tokenizer/tokenizer.h"
@@ -10,21 +11,6 @@
 
 #include <cmocka.h>
 #include <jansson.h>
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static size_t n_calls, failing_call; /* failing_call 0: none */
-
-static bool fails(void) { return ++n_calls == failing_call; }
-
-void *__wrap_malloc(size_t size) { return fails() ? NULL : __real_malloc(size); }
-void *__wrap_calloc(size_t n, size_t size) { return fails() ? NULL : __real_calloc(n, size); }
-void *__wrap_realloc(void *old, size_t size) { return fails() ? NULL : __real_realloc(old, size); }
 
 /* jansson's own allocations, which the linker does not see. */
 static void *json_malloc(size_t size) { return fails() ? NULL : __real_malloc(size); }
