@@ -5,14 +5,7 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 failures=0
 
-model=
-for candidate in "$QUAMBA_SOURCE_DIR/models/demo" "$QUAMBA_SHARED_DIR/models/demo"; do
-    if [ -f "$candidate/tokenizer.json" ]; then model=$candidate; break; fi
-done
-if [ -z "$model" ]; then
-    echo "SKIPPED: tokenize needs models/demo or ../shared"
-    exit 77
-fi
+model=$QUAMBA_SOURCE_DIR/models/demo
 lines=$QUAMBA_SOURCE_DIR/tests/golden/tokens_demo.jsonl
 
 fail() {
