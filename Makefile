@@ -3,13 +3,16 @@ BUILD ?= build
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 inner = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL BUILD=$(BUILD) JOBS=$(JOBS) # an inner make counts its own jobs
-.PHONY: all demo test check check-full bench install clean
+.NOTPARALLEL:
+.PHONY: all configure demo test check check-full bench install clean
 
-all:
+all: configure
+	@$(inner) cmake --build $(BUILD) -j $(JOBS)
+configure:
 	@tools/setup.sh
 	@$(inner) cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_ARGS) --log-level=NOTICE >/dev/null
-	@$(inner) cmake --build $(BUILD) -j $(JOBS)
-demo: all
+demo: configure
+	@$(inner) cmake --build $(BUILD) -j $(JOBS) --target quamba
 	@$(inner) tools/demo.sh
 test: all
 	@cd $(BUILD) && $(inner) ctest --output-on-failure -j $(JOBS)

@@ -3,7 +3,7 @@
 # tools/check_full.sh sources this file and goes on.
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-build=$PWD/${BUILD:-build}
+build=$(realpath "${BUILD:-build}")
 jobs=${JOBS:-2}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
