@@ -13,10 +13,10 @@
  * units of 2^-149. */
 static double ulps(float got, double want)
 {
-    if (want != want) return got != got ? 0 : INFINITY;
+    if (want != want) return got != got ? 0 : HUGE_VAL;
     if ((double)got == want) return 0;
     if (isinf(got))
-        return fabs(want) >= 0x1.ffffffp+127 && signbit(want) == signbit(got) ? 0 : INFINITY;
+        return fabs(want) >= 0x1.ffffffp+127 && signbit(want) == signbit(got) ? 0 : HUGE_VAL;
     int exponent;
     frexp(want, &exponent);
     return fabs((double)got - want) / ldexp(1, (exponent < -125 ? -125 : exponent) - 24);
@@ -96,12 +96,12 @@ static void test_double_functions(void **state)
         double want = (double)expl((long double)x);
         if (want > 0x1p-1022 && !isinf(want))
             worst_exp =
-                fmax(worst_exp, fabs(qm_exp64(x) - want) / (nextafter(want, INFINITY) - want));
+                fmax(worst_exp, fabs(qm_exp64(x) - want) / (nextafter(want, HUGE_VAL) - want));
         double y = i % 2 ? 1 + (unit - 0.5) * 0.01 : exp((unit - 0.5) * 1400);
         want = (double)logl((long double)y);
         if (want != 0)
             worst_log = fmax(worst_log, fabs(qm_log64(y) - want) /
-                                            (nextafter(fabs(want), INFINITY) - fabs(want)));
+                                            (nextafter(fabs(want), HUGE_VAL) - fabs(want)));
     }
     printf("qm_exp64: at most %.2f ulp; qm_log64: at most %.2f ulp\n", worst_exp, worst_log);
     assert_true(worst_exp <= 2 && worst_log <= 2);

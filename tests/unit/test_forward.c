@@ -58,9 +58,12 @@ static int32_t argmax(const float *logits, int32_t n)
 
 /* ---- hashes of the demo model ---------------------------------------------------------------- */
 
-static const char *const prompts[] = {"Once upon a time", "a",
-                                      "The old lighthouse keeper climbed the stairs every evening, "
-                                      "and when he reached the lamp he would sit down and write."};
+static const char *const prompts[] = {
+    "Once upon a time",
+    "a",
+    ("The old lighthouse keeper climbed the stairs every evening, "
+     "and when he reached the lamp he would sit down and write."),
+};
 
 /* One line per prompt: mode, prompt, hash of the logits after it, hash over the logits of greedy
  * steps, their tokens. */
