@@ -114,7 +114,8 @@ QUAMBA_API void quamba_tokenizer_close(quamba_tokenizer **tokenizer);
 
 /* Text to ids, no token added in front or behind; special tokens in the text become their ids.
  * text: n_bytes bytes, any content: bytes that are not UTF-8 are encoded one by one and decode to
- * themselves; those without a token (GPT-NeoX has none for C0, C1 and F5 to FF) become U+FFFD.  *ids (n_ids of them) is handed over, quamba_free; it is never NULL on success. */
+ * themselves; those without a token (GPT-NeoX has none for C0, C1 and F5 to FF) become U+FFFD. *ids
+ * (n_ids of them) is handed over, quamba_free; it is never NULL on success. */
 QUAMBA_API quamba_status quamba_tokenizer_encode(const quamba_tokenizer *tokenizer,
                                                  const char *text, size_t n_bytes, int32_t **ids,
                                                  size_t *n_ids, quamba_error *error);

@@ -67,7 +67,8 @@ static bool check_matmul_f32(judge *j, qm_matmul_f32_fn *fn)
         for (size_t a = 0; a < sizeof ms / sizeof ms[0]; a++)
             for (size_t n = 1; n < 12; n += a % 3 + 1)
                 for (int p = 0; p < N_PATTERNS; p++) {
-                    size_t k = sizes[s], m = ms[a], ldx = k + (size_t)p % 3, ldy = n + (size_t)p % 2;
+                    size_t k = sizes[s], m = ms[a], ldx = k + (size_t)p % 3,
+                           ldy = n + (size_t)p % 2;
                     const float *w = judge_floats(j, 0, n * k, (pattern)p);
                     size_t n_x = (m - 1) * ldx + k, n_y = (m - 1) * ldy + n;
                     const float *x = judge_floats(j, 1, n_x, p == SPECIAL ? RANDOM : (pattern)p);
