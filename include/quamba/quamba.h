@@ -325,8 +325,9 @@ typedef struct quamba_eval_result {
 QUAMBA_API quamba_eval_options quamba_eval_options_default(void);
 
 /* Runs one task: prompt forms and scoring rules of lm-evaluation-harness 0.4; for texts the windows
- * of upstream's perplexity: segments of 2048 tokens from a zero state, the remainder dropped.
- * E_CANCELLED, as every error on the way, leaves in *result the scores of what is done. */
+ * of upstream's perplexity: segments of 2048 tokens from a zero state, the remainder dropped, and
+ * CR LF and CR in the file read as LF.  E_CANCELLED, as every error on the way, leaves in *result
+ * the scores of what is done. */
 QUAMBA_API quamba_status quamba_eval_run(const quamba_model *model,
                                          const quamba_tokenizer *tokenizer,
                                          const quamba_session_options *session_options,

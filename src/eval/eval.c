@@ -58,15 +58,34 @@ quamba_eval_options quamba_eval_options_default(void)
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
+/* The file as a text: a line ends with a line feed, whatever the file has (CR LF, CR), as for any
+ * program that reads in text mode.  The usual wikitext2 file has CR LF, and the usual scores are
+ * without the CR. */
+static char *read_lines(const qm_map *map, size_t *size)
+{
+    char *text = qm_alloc(map->size + 1, 1);
+    *size = 0;
+    for (size_t i = 0; text && i < map->size; i++) {
+        bool is_return = map->data[i] == '\r';
+        if (is_return && i + 1 < map->size && map->data[i + 1] == '\n') continue;
+        text[(*size)++] = is_return ? '\n' : (char)map->data[i];
+    }
+    return text;
+}
+
 static quamba_status open_text(run *r, quamba_error *err)
 {
     const char *path = r->options->path;
+    size_t size;
     qm_map map;
     quamba_status status = qm_map_open(&map, path, err);
     if (status != QUAMBA_OK) return qm_task_explain(r->task, status, err);
     r->file_hash = qm_hash64(map.data, map.size, 0);
-    status = quamba_tokenizer_encode(r->tokenizer, map.data ? (const char *)map.data : "", map.size,
-                                     &r->text_ids, &r->n_text_ids, err);
+    char *text = read_lines(&map, &size);
+    status =
+        text ? quamba_tokenizer_encode(r->tokenizer, text, size, &r->text_ids, &r->n_text_ids, err)
+             : qm_fail_memory(err, map.size, "a text");
+    free(text);
     qm_map_close(&map);
     if (status != QUAMBA_OK) return qm_fail_in(err, status, path);
     if (r->n_text_ids < 2)

@@ -187,11 +187,15 @@ expect 2 'too few for 3 examples' --tasks piqa --fewshot 3 "$model"
 
 # ---- texts ----
 expect 0 'wikitext2 +perplexity +[0-9.]+ +[0-9.]+ +2 ' --tasks wikitext2 --limit 2 "$model"
-head -c 1000 data/wikitext2.txt >story.txt
+head -n 20 data/wikitext2.txt >story.txt
+mkdir crlf
 expect 0 '"story": [0-9]' --text story.txt --json "$model"
 grep '"story": [0-9.]*$' out | head -n 1 >story
 expect 0 . --text story.txt --scoring decode --json "$model"
 cmp story <(grep '"story": [0-9.]*$' out | head -n 1) || fail "decode of a text differs"
+sed 's/$/\r/' story.txt >crlf/story.txt
+expect 0 . --text crlf/story.txt --json "$model"
+cmp story <(grep '"story": [0-9.]*$' out | head -n 1) || fail "CR LF in a text changes its perplexity"
 : >empty.txt
 expect 1 'empty.txt: is empty' --text empty.txt "$model"
 printf x >one.txt
