@@ -101,10 +101,11 @@ static double measure_read(const qc_bench *b)
 
 static int32_t argmax(const float *logits, int32_t n)
 {
-    int32_t best = 0;
+    int32_t at = 0;
+    float best = logits[0];
     for (int32_t i = 1; i < n; i++)
-        if (logits[i] > logits[best]) best = i;
-    return best;
+        if (logits[i] > best) best = logits[at = i];
+    return at;
 }
 
 /* One run: the plain read and the decoding next to each other, so that their ratio holds on a

@@ -1,6 +1,6 @@
 /* A meeting point for the threads of one pass.  OpenMP's own keeps spinning when its processors are
  * busy with something else, which on a shared machine costs ten times the work; this one spins for
- * a few microseconds and then gives its place away until the others come. */
+ * some microseconds and then gives its place away until the others come. */
 #ifndef QM_RUNTIME_BARRIER_H
 #define QM_RUNTIME_BARRIER_H
 
@@ -15,7 +15,7 @@ typedef struct qm_barrier {
 /* Returns when n threads have called it; what each wrote before, all see after. */
 static inline void qm_barrier_wait(qm_barrier *b, uint32_t n)
 {
-    enum { SPINS = 400 };
+    enum { SPINS = 2000 }; /* some 20 microseconds */
     uint32_t round = atomic_load_explicit(&b->round, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&b->arrived, 1, memory_order_acq_rel) + 1 == n) {
         atomic_store_explicit(&b->arrived, 0, memory_order_relaxed);

@@ -9,7 +9,11 @@
 #include <omp.h>
 #include <string.h>
 
-enum { CHANNEL_ALIGN = 16 }; /* floats in a cache line */
+enum {
+    CHANNEL_ALIGN = 16, /* floats in a cache line */
+    HEAD_CHUNK = 512    /* outputs of the head that a thread takes at a time: the largest matrix by
+                           far, so one thread that is held up must not hold up all */
+};
 
 /* What every stage needs to know, one per thread. */
 typedef struct qm_thread {
@@ -19,6 +23,7 @@ typedef struct qm_thread {
     bool tapped; /* some session of the pass is watched */
     int32_t id, n_threads;
     qm_barrier *barrier;
+    _Atomic int32_t *next_output; /* of the head: threads take its outputs in turn */
     float *panel;
 } qm_thread;
 
@@ -83,6 +88,21 @@ static void matvec(const qm_thread *t, const qm_linear *w, int32_t first, int32_
         kernels->matvec_f16(y, (const uint16_t *)w->weight + skip, x, (size_t)n, k);
     else
         kernels->matvec_bf16(y, (const uint16_t *)w->weight + skip, x, (size_t)n, k);
+}
+
+/* Asks for the beginning of rows first .. first+n of w, which this thread reads after the next
+ * barrier: a decode step waits for memory, and what arrives while threads wait for each other is
+ * time won.  A matvec reads four streams, a quarter of the rows apart. */
+static void foresee(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n)
+{
+    enum { LINE = 64, AHEAD = 8192 };
+    if (t->pass->n_rows > 1) return;
+    const size_t row = (size_t)w->n_in * qm_dtype_size(w->dtype), quarter = (size_t)n / 4 * row;
+    const size_t size = quarter < AHEAD ? quarter : AHEAD;
+    const char *at = (const char *)w->weight + (size_t)first * row;
+    for (size_t stream = 0; stream < 4; stream++)
+        for (size_t i = 0; i < size; i += LINE)
+            __builtin_prefetch(at + stream * quarter + i, 0, 2);
 }
 
 /* Rows first .. first+n of w as FP32: in place, or widened into this thread's panel. */
@@ -232,8 +252,10 @@ static void run_layer(const qm_thread *t, int32_t layer)
     const int32_t e = c->d_inner, d = c->d_model, n_bc = c->dt_rank + 2 * c->d_state;
     const size_t ld_xz = 2 * (size_t)e;
     const qm_range channels = share(t, e, CHANNEL_ALIGN), outputs = share(t, d, CHANNEL_ALIGN);
+    const qm_range part = share(t, n_bc, 1);
     const int32_t n = channels.end - channels.begin;
 
+    foresee(t, &l->in_proj, channels.begin, n);
     norm_rows(t, l->norm);
     barrier(t);
     show(t, QM_EDGE_NORM_OUT, layer, s->hidden, (size_t)d, d);
@@ -241,6 +263,7 @@ static void run_layer(const qm_thread *t, int32_t layer)
         linear(t, &l->in_proj, half * e + channels.begin, n, s->xz + half * e + channels.begin,
                ld_xz, s->hidden, (size_t)d, t->pass->n_rows);
     show(t, QM_EDGE_IN_PROJ_OUT, layer, s->xz, ld_xz, 2 * e);
+    foresee(t, &l->x_proj, part.begin, part.end - part.begin);
     for (int32_t i = 0; i < t->pass->n_segments; i++)
         convolve(t, &t->pass->segments[i], layer, channels);
     barrier(t);
@@ -251,15 +274,16 @@ static void run_layer(const qm_thread *t, int32_t layer)
         linear(t, &l->x_proj, 0, n_bc, s->x_dbl + (size_t)rows.begin * (size_t)n_bc, (size_t)n_bc,
                s->conv + (size_t)rows.begin * (size_t)e, (size_t)e, rows.end - rows.begin);
     } else {
-        qm_range part = share(t, n_bc, 1);
         linear(t, &l->x_proj, part.begin, part.end - part.begin, s->x_dbl + part.begin,
                (size_t)n_bc, s->conv, (size_t)e, t->pass->n_rows);
     }
+    foresee(t, &l->dt_proj, channels.begin, n);
     barrier(t);
     show(t, QM_EDGE_X_PROJ_OUT, layer, s->x_dbl, (size_t)n_bc, n_bc);
     linear(t, &l->dt_proj, channels.begin, n, s->delta + channels.begin, (size_t)e, s->x_dbl,
            (size_t)n_bc, t->pass->n_rows);
     show(t, QM_EDGE_DT_PROJ_OUT, layer, s->delta, (size_t)e, e);
+    foresee(t, &l->out_proj, outputs.begin, outputs.end - outputs.begin);
     for (int32_t i = 0; i < t->pass->n_segments; i++)
         scan(t, &t->pass->segments[i], layer, channels);
     barrier(t);
@@ -281,13 +305,14 @@ static quamba_logprob score(const qm_kernels *kernels, const float *logits, int3
 {
     enum { CHUNK = 4096 }; /* summed in float, the chunks in double */
     quamba_logprob p = {.argmax = 0};
+    float best = logits[0];
     for (int32_t i = 1; i < n; i++)
-        if (logits[i] > logits[p.argmax]) p.argmax = i;
+        if (logits[i] > best) best = logits[p.argmax = i];
     double sum = 0;
     for (int32_t i = 0; i < n; i += CHUNK)
-        sum += (double)kernels->sum_exp_f32(logits + i, logits[p.argmax],
-                                            (size_t)(n - i < CHUNK ? n - i : CHUNK));
-    p.logsumexp = (double)logits[p.argmax] + qm_log64(sum);
+        sum +=
+            (double)kernels->sum_exp_f32(logits + i, best, (size_t)(n - i < CHUNK ? n - i : CHUNK));
+    p.logsumexp = (double)best + qm_log64(sum);
     p.logprob = (double)logits[target] - p.logsumexp;
     return p;
 }
@@ -299,7 +324,6 @@ static void run_heads(const qm_thread *t)
     const quamba_session *s = t->s;
     const qm_config *c = &s->model->config;
     const size_t d = (size_t)c->d_model, v = (size_t)c->n_vocab;
-    const qm_range vocab = share(t, c->n_vocab, CHANNEL_ALIGN);
     for (int32_t first = 0; first < t->pass->n_heads; first += QM_SCORE_ROWS) {
         const qm_head_row *group = t->pass->heads + first;
         int32_t left = t->pass->n_heads - first, n = left < QM_SCORE_ROWS ? left : QM_SCORE_ROWS;
@@ -312,9 +336,12 @@ static void run_heads(const qm_thread *t)
         barrier(t);
         /* One row goes straight to where it is wanted: a generated token needs no other memory. */
         float *out = n == 1 && group[0].logits ? group[0].logits : s->scores;
-        linear(t, &s->model->head, vocab.begin, vocab.end - vocab.begin, out + vocab.begin, v,
-               s->hidden, d, n);
+        for (int32_t begin; (begin = atomic_fetch_add(t->next_output, HEAD_CHUNK)) < c->n_vocab;) {
+            int32_t count = c->n_vocab - begin < HEAD_CHUNK ? c->n_vocab - begin : HEAD_CHUNK;
+            linear(t, &s->model->head, begin, count, out + begin, v, s->hidden, d, n);
+        }
         barrier(t);
+        if (t->id == 0) atomic_store(t->next_output, 0);
         for (int32_t i = t->id; i < n; i += t->n_threads) {
             const float *logits = out + (size_t)i * v;
             if (group[i].logits && group[i].logits != logits)
@@ -337,6 +364,7 @@ void qm_forward(const quamba_session *owner, const qm_pass *pass)
     const qm_config *c = &owner->model->config;
     const size_t widest = (size_t)(c->d_inner > c->d_model ? c->d_inner : c->d_model);
     qm_barrier meeting = {0};
+    _Atomic int32_t next_output = 0;
     bool tapped = false;
     for (int32_t i = 0; i < pass->n_segments; i++)
         tapped = tapped || pass->segments[i].session->tap;
@@ -349,6 +377,7 @@ void qm_forward(const quamba_session *owner, const qm_pass *pass)
                              .id = omp_get_thread_num(),
                              .n_threads = omp_get_num_threads(),
                              .barrier = &meeting,
+                             .next_output = &next_output,
                              .panel = owner->panel +
                                       (size_t)omp_get_thread_num() * QM_PANEL_ROWS * widest};
         embed(&t);
