@@ -37,19 +37,16 @@ typedef struct function {
 
 static void check(const function *f)
 {
-    const uint64_t step = getenv("QUAMBA_EXHAUSTIVE") ? 1 : 1009;
+    const int64_t step = getenv("QUAMBA_EXHAUSTIVE") ? 1 : 1009;
     double worst = 0;
-    float at = 0;
-    for (uint64_t bits = 0; bits <= UINT32_MAX; bits += step) {
+#pragma omp parallel for reduction(max : worst) schedule(static, 1 << 16)
+    for (int64_t bits = 0; bits <= UINT32_MAX; bits += step) {
         float x = qm_f32_bits((uint32_t)bits);
         if (x < f->low) continue;
         double error = ulps(f->ours(x), f->reference((double)x));
-        if (!(error <= worst)) {
-            worst = error;
-            at = x;
-        }
+        worst = error > worst || error != error ? error : worst;
     }
-    printf("%s: at most %.3f ulp (at %a), stated %.1f\n", f->name, worst, (double)at, f->bound);
+    printf("%s: at most %.3f ulp, stated %.1f\n", f->name, worst, f->bound);
     assert_true(worst <= f->bound);
 }
 
