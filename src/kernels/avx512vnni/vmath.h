@@ -10,7 +10,7 @@ enum { QM_WIDE = 16 }; /* floats in a register */
 /* The first n lanes, all of them from 16 on. */
 static inline __mmask16 qm_mask_avx512(size_t n)
 {
-    return n >= QM_WIDE ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1u);
+    return (__mmask16)(n >= QM_WIDE ? 0xffffu : (1u << n) - 1u);
 }
 
 static inline __m512 qm_exp_avx512(__m512 x)
