@@ -13,8 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     qm_config c;
     if (qm_json_parse(&json, (const char *)data, size, &err) != QUAMBA_OK) return 0;
     if (qm_config_parse(&c, json, &err) == QUAMBA_OK) {
-        const int32_t dims[] = {c.n_layer, c.d_model, c.d_inner, c.d_state, c.d_conv, c.dt_rank,
-                                c.n_vocab};
+        const int32_t dims[] = {c.n_layer, c.d_model, c.d_inner, c.d_state,
+                                c.d_conv,  c.dt_rank, c.n_vocab};
         for (size_t i = 0; i < sizeof dims / sizeof dims[0]; i++)
             if (dims[i] < 0 || dims[i] > 1 << 30) abort();
         if (!(c.norm_eps > 0 && c.norm_eps < 1)) abort();
