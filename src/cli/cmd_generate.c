@@ -283,9 +283,9 @@ static int run_all(run_state *run)
     run->stream.n_stops = opt->n_stop;
     int status = read_prompt(run);
     qc_catch_interrupts();
+    if (status == QC_OK) status = qc_open_model(&run->model, opt, opt->args[0]);
     if (status == QC_OK) status = qc_open_tokenizer(&run->tokenizer, opt, opt->args[0]);
     if (status == QC_OK) status = encode_prompt(run);
-    if (status == QC_OK) status = qc_open_model(&run->model, opt, opt->args[0]);
     if (status == QC_OK) status = qc_check_vocabulary(run->tokenizer, run->model);
     if (status == QC_OK) status = qc_new_session(&run->session, opt, run->model);
     if (status == QC_OK && opt->load_state != NULL) status = load_state(run);

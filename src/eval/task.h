@@ -27,8 +27,9 @@ typedef struct qm_task {
     const char *choices[2];               /* key of an array of strings, or keys of two strings */
     const char *gold;                     /* key of the right choice's number */
     int32_t first_gold;                   /* what the first choice is called there */
-    const char *fields;                   /* for people: what a line holds */
-    const char *origin;                   /* for people: where the data comes from; may be NULL */
+    bool wide_shots; /* in few-shot examples a second blank before the answer, as the harness has */
+    const char *fields; /* for people: what a line holds */
+    const char *origin; /* for people: where the data comes from; may be NULL */
 } qm_task;
 
 /* Rows in the order of the table; NULL past the last. */

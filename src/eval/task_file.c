@@ -162,6 +162,7 @@ quamba_status qm_fewshot_prompt(const qm_task_file *file, size_t index, size_t n
         qm_span context = scratch->context[scratch->gold];
         qm_span continuation = scratch->continuation[scratch->gold];
         qm_text_add(prompt, scratch->text.data + context.at, context.size);
+        if (file->task->wide_shots) qm_text_puts(prompt, " ");
         qm_text_add(prompt, scratch->text.data + continuation.at, continuation.size);
         qm_text_puts(prompt, "\n\n");
     }

@@ -14,6 +14,7 @@ static const qm_task tasks[] = {
      .form = QM_TASK_LAST_WORD,
      .metrics = ACC | PPL,
      .context = "text",
+     .wide_shots = true,
      .fields = "\"text\", whose last word is the target",
      .origin = "EleutherAI/lambada_openai on the Hugging Face hub, test split"},
     {.name = "cloze",
@@ -106,7 +107,7 @@ static const qm_task tasks[] = {
      .fields = "plain text",
      .origin = "ptb-text-only/ptb_text_only on the Hugging Face hub, validation split, as one "
                "text"},
-    {.name = "text",                                      .form = QM_TASK_TEXT,                                 .metrics = PPL,           .fields = "plain text"                                                              },
+    {.name = "text",                                .form = QM_TASK_TEXT,                                      .metrics = PPL,                                   .fields = "plain text"          },
 };
 
 const qm_task *qm_task_at(size_t index) { return index < QM_COUNT(tasks) ? &tasks[index] : NULL; }

@@ -261,6 +261,12 @@ static void test_fewshot_prompt(void **state)
     assert_int_equal(qm_fewshot_prompt(&file, 1, 1, 5, &scratch, &prompt, &err), QUAMBA_OK);
     assert_string_equal(prompt.data, "a b c\n\n");
     qm_task_file_close(&file);
+    assert_int_equal(
+        parse(&file, "lambada_openai", "{\"text\":\"a b c\"}\n{\"text\":\"d e\"}\n", &err),
+        QUAMBA_OK);
+    assert_int_equal(qm_fewshot_prompt(&file, 1, 1, 5, &scratch, &prompt, &err), QUAMBA_OK);
+    assert_string_equal(prompt.data, "a b  c\n\n"); /* delimiter and target each bring a blank */
+    qm_task_file_close(&file);
     qm_question_free(&scratch);
     qm_text_free(&prompt);
 }
