@@ -1,5 +1,6 @@
 /* Sessions on a small random model of awkward sizes: cutting a text, threads, instruction sets,
  * batches, forks and saved states must not show in any bit. */
+#include "base/half.h"
 #include "base/hash.h"
 #include "kernels/cpu.h"
 #include "model/model.h"
@@ -103,6 +104,26 @@ static void test_cuts(void **state)
     }
 }
 
+/* The recurrent state of a saved session, after its header and the convolution's inputs. */
+static bool state_is_half(const quamba_session *session)
+{
+    const size_t n = (size_t)(shape.n_layer * shape.d_state * shape.d_inner);
+    size_t size = 0;
+    quamba_error err;
+    quamba_session_save(session, NULL, 0, &size, &err);
+    unsigned char *blob = malloc(size);
+    assert_non_null(blob);
+    assert_int_equal(quamba_session_save(session, blob, size, &size, &err), QUAMBA_OK);
+    bool half = true;
+    for (size_t i = 0; i < n; i++) {
+        float x;
+        memcpy(&x, blob + size - 8 - (n - i) * sizeof x, sizeof x);
+        half = half && qm_round_f16(x) == x;
+    }
+    free(blob);
+    return half;
+}
+
 /* In FP32 a decode step is a prefill of one token; in half it is not: the state is rounded. */
 static void test_steps(void **state)
 {
@@ -117,6 +138,8 @@ static void test_steps(void **state)
         for (size_t i = 0; i < N_TOKENS; i++)
             assert_int_equal(quamba_session_step(b, tokens[i], &logits, &err), QUAMBA_OK);
         assert_int_equal(fingerprint(b, logits) == want, m == 0);
+        assert_int_equal(state_is_half(a), false);
+        assert_int_equal(state_is_half(b), m == 1);
         quamba_session_free(&a);
         quamba_session_free(&b);
         quamba_model_close(&model);
