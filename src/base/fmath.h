@@ -6,8 +6,8 @@
  * them in `make check-full`) against double precision:
  *     qm_expf       1.0 ulp, results below 2^-126 within one unit of 2^-149
  *     qm_logf       1.0 ulp
- *     qm_log1pf     1.5 ulp
- *     qm_siluf      2.5 ulp
+ *     qm_log1pf     1.0 ulp
+ *     qm_siluf      2.5 ulp from -88 up; below, 1 + exp(-x) overflows and the result is -0
  *     qm_softplusf  2.0 ulp
  * qm_exp64 and qm_log64 are for statistics and sampling: within 2 ulp of a double. */
 #ifndef QM_BASE_FMATH_H

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/random.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,20 +124,12 @@ quamba_status qm_task_file_question(const qm_task_file *file, size_t index, qm_q
     return status == QUAMBA_OK ? status : fail_at(err, status, file->name, file->lines[index]);
 }
 
-static uint64_t splitmix64(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
 void qm_fewshot_draw(size_t *shots, size_t n_shots, size_t index, size_t n_items, uint64_t seed)
 {
     uint64_t state = seed;
-    state = splitmix64(&state) ^ (uint64_t)index; /* neighbours in seed or index share nothing */
+    state = qm_splitmix64(&state) ^ (uint64_t)index; /* neighbours in seed or index share nothing */
     for (size_t k = 0; k < n_shots;) {
-        size_t drawn = (size_t)(((splitmix64(&state) >> 32) * (uint64_t)n_items) >> 32);
+        size_t drawn = (size_t)(((qm_splitmix64(&state) >> 32) * (uint64_t)n_items) >> 32);
         bool seen = drawn == index;
         for (size_t i = 0; i < k; i++)
             seen |= shots[i] == drawn;

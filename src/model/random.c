@@ -1,3 +1,4 @@
+#include "base/random.h"
 #include "base/half.h"
 #include "model/model.h"
 
@@ -19,10 +20,7 @@ typedef struct qm_random {
 /* Uniform in [-1, 1). */
 static float draw(qm_random *r)
 {
-    uint64_t z = r->state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return (float)((z ^ z >> 31) >> 40) * 0x1p-23f - 1.0f;
+    return (float)(qm_splitmix64(&r->state) >> 40) * 0x1p-23f - 1.0f;
 }
 
 /* Adds a tensor of values center + spread * uniform; dims ends with 0.  Matrices are half, the rest

@@ -11,6 +11,7 @@
  * that is asked for is done. */
 #include "base/fmath.h"
 #include "base/mem.h"
+#include "base/random.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -39,12 +40,8 @@ static uint64_t rotate(uint64_t x, int k) { return (x << k) | (x >> (64 - k)); }
 
 static void seed_random(uint64_t random[4], uint64_t seed)
 {
-    for (int i = 0; i < 4; i++) {
-        uint64_t z = seed += 0x9e3779b97f4a7c15u;
-        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-        z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-        random[i] = z ^ (z >> 31);
-    }
+    for (int i = 0; i < 4; i++)
+        random[i] = qm_splitmix64(&seed);
 }
 
 /* In [0, 1), a multiple of 2^-53. */

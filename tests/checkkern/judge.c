@@ -1,6 +1,7 @@
 #include "judge.h"
 
 #include "base/half.h"
+#include "base/random.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,13 +27,7 @@ void judge_open(judge *j)
     }
 }
 
-uint64_t judge_random(judge *j)
-{
-    uint64_t z = j->state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
+uint64_t judge_random(judge *j) { return qm_splitmix64(&j->state); }
 
 void *judge_buffer(judge *j, int slot, size_t bytes)
 {
