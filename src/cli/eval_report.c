@@ -195,7 +195,25 @@ static json_t *result_json(const qc_eval *e)
     return NULL;
 }
 
-/* One object at the end of LOG_DIR/NAME.json, in one write: readers take concatenated objects. */
+/* Appends all or nothing; true when it is all there.  errno is 0 after a short write. */
+static bool append(const char *path, const char *text, size_t size)
+{
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) return false;
+    off_t before = lseek(fd, 0, SEEK_END);
+    errno = 0;
+    bool whole = write(fd, text, size) == (ssize_t)size;
+    int reason = errno;
+    if (!whole && before == 0)
+        unlink(path);
+    else if (!whole && before > 0 && ftruncate(fd, before) != 0)
+        reason = errno; /* half an object stays; the message says why */
+    if (close(fd) != 0 && whole) return false;
+    errno = reason;
+    return whole;
+}
+
+/* One object at the end of LOG_DIR/NAME.json: readers take concatenated objects. */
 static int append_log(const qc_eval *e, const json_t *result)
 {
     qm_text name = {0};
@@ -209,11 +227,9 @@ static int append_log(const qc_eval *e, const json_t *result)
     } else {
         size_t size = strlen(text);
         text[size++] = '\n'; /* over the 0 */
-        int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-        ssize_t written = fd < 0 ? -1 : write(fd, text, size);
-        if (written != (ssize_t)size || close(fd) != 0)
+        if (!append(path, text, size))
             status = qc_fail(QC_FAILED, "%s: cannot write: %s", path,
-                             written >= 0 ? "no space left" : strerror(errno));
+                             errno == 0 ? "no space left" : strerror(errno));
     }
     free(path);
     free(text);
