@@ -4,7 +4,7 @@
  *
  * Stated bounds, checked over every float by tests/unit/test_fmath (a sample in `make test`, all of
  * them in `make check-full`) against double precision:
- *     qm_expf       1.0 ulp, results below 2^-126 within one unit of 2^-149
+ *     qm_expf       1.1 ulp, results below 2^-126 within one unit of 2^-149
  *     qm_logf       1.0 ulp
  *     qm_log1pf     1.0 ulp
  *     qm_siluf      2.5 ulp from -88 up; below, 1 + exp(-x) overflows and the result is -0
