@@ -49,7 +49,8 @@ typedef void qm_conv_f32_fn(float *restrict y, const float *const *taps, const f
 /* y[i] = y[i] / (1 + exp(-y[i])), in place */
 typedef void qm_silu_f32_fn(float *y, size_t n);
 
-/* y[i] = softplus(y[i] + bias[i]), in place: log1p(exp(x)), and the log(exp(x) + 1) form */
+/* y[i] = softplus(y[i] + bias[i]), in place: log1p(exp(x)), and the log(exp(x) + 1) form; bias may
+ * be NULL: y[i] = softplus(y[i]) */
 typedef void qm_softplus_f32_fn(float *restrict y, const float *restrict bias, size_t n);
 typedef void qm_softplus_log_f32_fn(float *restrict y, const float *restrict bias, size_t n);
 
@@ -73,8 +74,75 @@ typedef struct qm_scan_f32_args {
 } qm_scan_f32_args;
 typedef void qm_scan_f32_fn(const qm_scan_f32_args *args);
 
+/* The same recurrence with every product and sum rounded by itself, the skip term last; one token
+ * of it is upstream's decode step.  For each token, channel c:
+ *     for s = 0 .. d_state-1:
+ *         h[s][c] = exp(delta[c] * a[s][c]) * h[s][c] + (delta[c] * b[s]) * u[c]
+ *         out     = out + h[s][c] * c_[s], out starting at +0
+ *     y[c] = out + d[c] * u[c] */
+typedef void qm_scan_ref_f32_fn(const qm_scan_f32_args *args);
+
+/* y[i] = y[i] * (z[i] * (1 / (1 + exp(-z[i])))), in place */
+typedef void qm_gate_sigmoid_f32_fn(float *restrict y, const float *restrict z, size_t n);
+
 /* sum of exp(x[i] - max), lane += exp(...) */
 typedef float qm_sum_exp_f32_fn(const float *x, float max, size_t n);
+
+/* ---- INT8: sums are exact, so their order is free; k <= QM_MAX_I8_TERMS keeps them in int32 ----
+ */
+
+enum {
+    QM_MAX_I8_TERMS = 1 << 16,
+    QM_I8_TILE = 64 /* outputs that a matmul may rearrange at a time, in scratch */
+};
+
+/* Bytes of scratch for qm_matmul_i8_fn, aligned to 64. */
+static inline size_t qm_i8_scratch_bytes(size_t k)
+{
+    return QM_I8_TILE * ((k + 63) / 64 * 64 + 64);
+}
+
+/* acc[j] = sum of w[j][i] * x[i], j < n */
+typedef void qm_matvec_i8_fn(int32_t *restrict acc, const int8_t *restrict w,
+                             const int8_t *restrict x, size_t n, size_t k);
+
+/* acc[i][j] = sum of w[j][r] * x[i][r], i < m, j < n; w is [n][k] without gaps */
+typedef void qm_matmul_i8_fn(int32_t *restrict acc, size_t ldacc, const int8_t *restrict w,
+                             const int8_t *restrict x, size_t ldx, size_t m, size_t n, size_t k,
+                             void *scratch);
+
+/* Quantizers return how many codes saturated or were NaN (base/code.h).
+ * q[i] = code(second * (first * (float)acc[i])), ties to even */
+typedef size_t qm_requantize_i8_fn(int8_t *restrict q, const int32_t *restrict acc, float first,
+                                   float second, size_t n);
+/* q[i] = code(x[i] / scale), ties to even and ties away from zero */
+typedef size_t qm_quantize_even_i8_fn(int8_t *restrict q, const float *restrict x, float scale,
+                                      size_t n);
+typedef size_t qm_quantize_away_i8_fn(int8_t *restrict q, const float *restrict x, float scale,
+                                      size_t n);
+
+/* y[i] = second * (first * (float)acc[i]), rounded to half and widened */
+typedef void qm_rescale_f16_fn(float *restrict y, const int32_t *restrict acc, float first,
+                               float second, size_t n);
+
+/* y[i] = scale * q[i];  y[i] = fma(scale, q[i], bias[i]) */
+typedef void qm_dequantize_i8_fn(float *restrict y, const int8_t *restrict q, float scale,
+                                 size_t n);
+typedef void qm_affine_i8_fn(float *restrict y, const int8_t *restrict q, float scale,
+                             const float *restrict bias, size_t n);
+
+/* One token of the causal convolution on codes: acc = exact sum over k of w[k * ldw + c] *
+ * taps[k][c];  y[c] = fma(scale, (float)acc, bias[c]).  No activation. */
+typedef void qm_conv_i8_fn(float *restrict y, const int8_t *const *taps, const int8_t *restrict w,
+                           size_t ldw, float scale, const float *restrict bias, size_t n,
+                           size_t width);
+
+/* Hadamard transform of x[m * width] in place, width a power of two: in each block of width the
+ * butterflies (a, b) -> (a + b, a - b) of stride 1, 2, 4 ..; then, for m > 1, x[c'][r] = the sum,
+ * from +0 in the order of c, of x[c][r] or its negative as signs[c'][c] is 1 or -1; then times
+ * scale.  signs: [m][m], unused for m = 1; scratch: m * width floats. */
+typedef void qm_hadamard_f32_fn(float *restrict x, float *restrict scratch,
+                                const int8_t *restrict signs, size_t m, size_t width, float scale);
 
 /* Every version, by name. */
 #define QM_KERNEL(op, isa, function) qm_##op##_fn function;
@@ -100,6 +168,18 @@ typedef struct qm_kernels {
     qm_gate_f32_fn *gate_f32;
     qm_scan_f32_fn *scan_f32;
     qm_sum_exp_f32_fn *sum_exp_f32;
+    qm_scan_ref_f32_fn *scan_ref_f32;
+    qm_gate_sigmoid_f32_fn *gate_sigmoid_f32;
+    qm_matvec_i8_fn *matvec_i8;
+    qm_matmul_i8_fn *matmul_i8;
+    qm_requantize_i8_fn *requantize_i8;
+    qm_quantize_even_i8_fn *quantize_even_i8;
+    qm_quantize_away_i8_fn *quantize_away_i8;
+    qm_rescale_f16_fn *rescale_f16;
+    qm_dequantize_i8_fn *dequantize_i8;
+    qm_affine_i8_fn *affine_i8;
+    qm_conv_i8_fn *conv_i8;
+    qm_hadamard_f32_fn *hadamard_f32;
 } qm_kernels;
 
 /* The best version of each operator for these flags (qm_cpu_select). */

@@ -307,6 +307,20 @@ static bool check_scan_f32(judge *j, qm_scan_f32_fn *fn)
     return compare_scan(j, fn, 384, 128, 16, RANDOM);
 }
 
+/* Operators that only have their scalar version yet: nothing to judge. */
+#define check_scan_ref_f32(j, fn) ((void)(fn), true)
+#define check_gate_sigmoid_f32(j, fn) ((void)(fn), true)
+#define check_matvec_i8(j, fn) ((void)(fn), true)
+#define check_matmul_i8(j, fn) ((void)(fn), true)
+#define check_requantize_i8(j, fn) ((void)(fn), true)
+#define check_quantize_even_i8(j, fn) ((void)(fn), true)
+#define check_quantize_away_i8(j, fn) ((void)(fn), true)
+#define check_rescale_f16(j, fn) ((void)(fn), true)
+#define check_dequantize_i8(j, fn) ((void)(fn), true)
+#define check_affine_i8(j, fn) ((void)(fn), true)
+#define check_conv_i8(j, fn) ((void)(fn), true)
+#define check_hadamard_f32(j, fn) ((void)(fn), true)
+
 /* ---- */
 
 /* A processor that flushes subnormals would make everything here agree on wrong results. */

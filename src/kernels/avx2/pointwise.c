@@ -48,7 +48,8 @@ void qm_silu_f32_avx2(float *y, size_t n)
 void qm_softplus_f32_avx2(float *restrict y, const float *restrict bias, size_t n)
 {
     for (size_t i = 0; i < n; i += QM_VEC) {
-        __m256 v = _mm256_add_ps(load(y + i, n - i), load(bias + i, n - i));
+        __m256 v = load(y + i, n - i);
+        if (bias) v = _mm256_add_ps(v, load(bias + i, n - i));
         store(y + i, qm_softplus_avx2(v), n - i);
     }
 }
@@ -56,7 +57,8 @@ void qm_softplus_f32_avx2(float *restrict y, const float *restrict bias, size_t 
 void qm_softplus_log_f32_avx2(float *restrict y, const float *restrict bias, size_t n)
 {
     for (size_t i = 0; i < n; i += QM_VEC) {
-        __m256 v = _mm256_add_ps(load(y + i, n - i), load(bias + i, n - i));
+        __m256 v = load(y + i, n - i);
+        if (bias) v = _mm256_add_ps(v, load(bias + i, n - i));
         store(y + i, qm_softplus_log_avx2(v), n - i);
     }
 }

@@ -13,8 +13,8 @@ static inline void softplus(float *restrict y, const float *restrict bias, size_
 {
     for (size_t i = 0; i < n; i += QM_WIDE) {
         __mmask16 mask = qm_mask_avx512(n - i);
-        __m512 v = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, y + i),
-                                 _mm512_maskz_loadu_ps(mask, bias + i));
+        __m512 v = _mm512_maskz_loadu_ps(mask, y + i);
+        if (bias) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, bias + i));
         _mm512_mask_storeu_ps(y + i, mask, qm_softplus_avx512(v, use_log1p));
     }
 }

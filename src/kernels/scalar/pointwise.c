@@ -30,19 +30,25 @@ void qm_silu_f32_scalar(float *y, size_t n)
 void qm_softplus_f32_scalar(float *restrict y, const float *restrict bias, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        y[i] = qm_softplusf(y[i] + bias[i]);
+        y[i] = qm_softplusf(bias ? y[i] + bias[i] : y[i]);
 }
 
 void qm_softplus_log_f32_scalar(float *restrict y, const float *restrict bias, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        y[i] = qm_softplus_logf(y[i] + bias[i]);
+        y[i] = qm_softplus_logf(bias ? y[i] + bias[i] : y[i]);
 }
 
 void qm_gate_f32_scalar(float *restrict y, const float *restrict z, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         y[i] = (y[i] * z[i]) / (1.0f + qm_expf(-z[i]));
+}
+
+void qm_gate_sigmoid_f32_scalar(float *restrict y, const float *restrict z, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = y[i] * (z[i] * (1.0f / (1.0f + qm_expf(-z[i]))));
 }
 
 float qm_sum_exp_f32_scalar(const float *x, float max, size_t n)

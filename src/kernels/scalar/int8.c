@@ -1,0 +1,109 @@
+#include "base/code.h"
+#include "base/half.h"
+#include "kernels/kernels.h"
+
+#include <string.h>
+
+void qm_matvec_i8_scalar(int32_t *restrict acc, const int8_t *restrict w, const int8_t *restrict x,
+                         size_t n, size_t k)
+{
+    for (size_t j = 0; j < n; j++) {
+        int32_t sum = 0;
+        for (size_t i = 0; i < k; i++)
+            sum += (int32_t)w[j * k + i] * x[i];
+        acc[j] = sum;
+    }
+}
+
+void qm_matmul_i8_scalar(int32_t *restrict acc, size_t ldacc, const int8_t *restrict w,
+                         const int8_t *restrict x, size_t ldx, size_t m, size_t n, size_t k,
+                         void *scratch)
+{
+    (void)scratch;
+    for (size_t i = 0; i < m; i++)
+        qm_matvec_i8_scalar(acc + i * ldacc, w, x + i * ldx, n, k);
+}
+
+size_t qm_requantize_i8_scalar(int8_t *restrict q, const int32_t *restrict acc, float first,
+                               float second, size_t n)
+{
+    size_t lost = 0;
+    for (size_t i = 0; i < n; i++)
+        q[i] = qm_code_even(second * (first * (float)acc[i]), &lost);
+    return lost;
+}
+
+void qm_rescale_f16_scalar(float *restrict y, const int32_t *restrict acc, float first,
+                           float second, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = qm_round_f16(second * (first * (float)acc[i]));
+}
+
+size_t qm_quantize_even_i8_scalar(int8_t *restrict q, const float *restrict x, float scale,
+                                  size_t n)
+{
+    size_t lost = 0;
+    for (size_t i = 0; i < n; i++)
+        q[i] = qm_code_even(x[i] / scale, &lost);
+    return lost;
+}
+
+size_t qm_quantize_away_i8_scalar(int8_t *restrict q, const float *restrict x, float scale,
+                                  size_t n)
+{
+    size_t lost = 0;
+    for (size_t i = 0; i < n; i++)
+        q[i] = qm_code_away(x[i] / scale, &lost);
+    return lost;
+}
+
+void qm_dequantize_i8_scalar(float *restrict y, const int8_t *restrict q, float scale, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = scale * (float)q[i];
+}
+
+void qm_affine_i8_scalar(float *restrict y, const int8_t *restrict q, float scale,
+                         const float *restrict bias, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = fmaf(scale, (float)q[i], bias[i]);
+}
+
+void qm_conv_i8_scalar(float *restrict y, const int8_t *const *taps, const int8_t *restrict w,
+                       size_t ldw, float scale, const float *restrict bias, size_t n, size_t width)
+{
+    for (size_t c = 0; c < n; c++) {
+        int32_t acc = 0;
+        for (size_t k = 0; k < width; k++)
+            acc += (int32_t)w[k * ldw + c] * taps[k][c];
+        y[c] = fmaf(scale, (float)acc, bias[c]);
+    }
+}
+
+void qm_hadamard_f32_scalar(float *restrict x, float *restrict scratch,
+                            const int8_t *restrict signs, size_t m, size_t width, float scale)
+{
+    const size_t n = m * width;
+    for (size_t stride = 1; stride < width; stride *= 2)
+        for (size_t i = 0; i < n; i += 2 * stride)
+            for (size_t j = i; j < i + stride; j++) {
+                float a = x[j], b = x[j + stride];
+                x[j] = a + b;
+                x[j + stride] = a - b;
+            }
+    if (m > 1) {
+        memcpy(scratch, x, n * sizeof *x);
+        for (size_t row = 0; row < m; row++)
+            for (size_t r = 0; r < width; r++) {
+                float sum = 0.0f;
+                for (size_t c = 0; c < m; c++)
+                    sum +=
+                        signs[row * m + c] > 0 ? scratch[c * width + r] : -scratch[c * width + r];
+                x[row * width + r] = sum;
+            }
+    }
+    for (size_t i = 0; i < n; i++)
+        x[i] *= scale;
+}
