@@ -71,8 +71,12 @@ typedef struct quamba_model quamba_model;
 
 typedef struct quamba_model_options {
     /* Datapath the weights are bound for, an id of `quamba modes list`; NULL is the default of the
-     * checkpoint ("fp32" for an unquantized one).  "fp16" rounds the weights to half once. */
+     * checkpoint: "fp32", or "0" for a quantized one.  "fp16" rounds the weights to half once. */
     const char *mode;
+    /* What the final norm of a quantized checkpoint without backbone.norm_f.output_scale hands to
+     * the head: its floating-point result, or (true) that result rounded to 127 steps of each
+     * token's largest magnitude. */
+    bool norm_f_dequant;
     int32_t n_threads; /* threads that check and convert weights while opening; >= 1 */
 } quamba_model_options;
 
@@ -101,6 +105,9 @@ QUAMBA_API void quamba_model_close(quamba_model **model);
 
 /* Sizes; the strings live as long as the model. */
 QUAMBA_API quamba_model_info quamba_model_get_info(const quamba_model *model);
+
+/* What an old checkpoint lacks and what is done instead, one line each; NULL past the last. */
+QUAMBA_API const char *quamba_model_warning(const quamba_model *model, size_t index);
 
 /* ---- tokenizers ---------------------------------------------------------------------------- */
 
@@ -227,7 +234,10 @@ typedef struct quamba_view {
     int32_t n_rows;    /* tokens */
     int32_t n_cols;
     size_t row_stride; /* elements from one row to the next */
-    const float *data; /* borrowed for the duration of the call */
+    /* One of the two, borrowed for the duration of the call; the other is NULL. */
+    const float *data;
+    const int8_t *codes; /* INT8: the value is scale times the code */
+    float scale;         /* of the codes */
 } quamba_view;
 
 /* Called in the thread that runs the session, edge after edge, layer after layer; a piece of a long

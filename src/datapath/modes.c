@@ -5,13 +5,21 @@
 
 /* clang-format off */
 static const quamba_datapath modes[] = {
-    /* id     summary                                            weights        activation     step_state     log1p */
-    {"fp32", "FP32 throughout, the reference",                   QM_FORMAT_F32, QM_FORMAT_F32, QM_FORMAT_F32, true},
-    {"fp16", "upstream's half precision: every operator rounds", QM_FORMAT_F16, QM_FORMAT_F16, QM_FORMAT_F16, false},
+    {.id = "fp32", .summary = "FP32 throughout, the reference",
+     .weights = QM_FORMAT_F32, .activation = QM_FORMAT_F32, .step_state = QM_FORMAT_F32, .step_log1p = true},
+    {.id = "fp16", .summary = "upstream's half precision: every operator rounds",
+     .weights = QM_FORMAT_F16, .activation = QM_FORMAT_F16, .step_state = QM_FORMAT_F16},
+    {.id = "0", .summary = "INT8 throughout, the baseline of a quantized checkpoint", .quantized = true},
 };
 /* clang-format on */
 
-const quamba_datapath *qm_datapath_default(void) { return &modes[0]; }
+const quamba_datapath *qm_datapath_default(bool quantized)
+{
+    size_t i = 0;
+    while (modes[i].quantized != quantized)
+        i++;
+    return &modes[i];
+}
 
 const quamba_datapath *quamba_datapath_at(size_t index)
 {

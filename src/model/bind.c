@@ -100,7 +100,8 @@ static quamba_status bind_matrix(qm_binder *b, qm_linear *linear, int32_t n_out,
     bool convert = b->model->half_weights && t->dtype != QM_F16;
     bool in_place = !convert && qm_tensor_is_contiguous(t) && (uintptr_t)t->data % size == 0;
     b->model->n_parameters += n;
-    *linear = (qm_linear){t->data, convert ? QM_F16 : t->dtype, n_out, n_in};
+    *linear = (qm_linear){
+        .weight = t->data, .dtype = convert ? QM_F16 : t->dtype, .n_out = n_out, .n_in = n_in};
     if (in_place) return QUAMBA_OK;
 
     int64_t out_size = (int64_t)qm_dtype_size(linear->dtype);

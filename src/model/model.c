@@ -42,35 +42,37 @@ static quamba_status refuse_leftovers(const quamba_model *m, quamba_error *err)
     return QUAMBA_OK;
 }
 
-static quamba_status open_source(quamba_model *m, int32_t n_threads, quamba_error *err)
-{
-    quamba_status status = qm_config_of(&m->config, m->source, err);
-    if (status != QUAMBA_OK) return status;
-    if (m->config.mamba_version != 1)
-        return qm_fail(err, QUAMBA_E_UNSUPPORTED, 0,
-                       "this is a Mamba-2 model; only Mamba-1 can be run");
-    if (m->config.quantized)
-        return qm_fail(err, QUAMBA_E_UNSUPPORTED, 0,
-                       "this is a quantized model; only floating-point checkpoints can be run");
-    status = qm_model_bind(m, find_in_source, m->source, n_threads, err);
-    return status == QUAMBA_OK ? refuse_leftovers(m, err) : status;
-}
-
-quamba_status qm_model_open(quamba_model **model, const char *path, const quamba_datapath *datapath,
-                            bool half_weights, int32_t n_threads, quamba_error *err)
+quamba_status qm_model_begin(quamba_model **model, const char *path, quamba_error *err)
 {
     *model = NULL;
     quamba_model *m = qm_alloc(1, sizeof *m);
     if (!m) return qm_fail_memory(err, sizeof *m, path);
-    m->datapath = datapath;
-    m->half_weights = half_weights;
     quamba_status status = qm_source_open(&m->source, path, err);
     if (status == QUAMBA_OK) {
-        status = open_source(m, n_threads, err);
+        status = qm_config_of(&m->config, m->source, err);
+        if (status == QUAMBA_OK && m->config.mamba_version != 1)
+            status = qm_fail(err, QUAMBA_E_UNSUPPORTED, 0,
+                             "this is a Mamba-2 model; only Mamba-1 can be run");
         if (status != QUAMBA_OK) qm_fail_in(err, status, path);
     }
     if (status != QUAMBA_OK) quamba_model_close(&m);
     *model = m;
+    return status;
+}
+
+quamba_status qm_model_finish(quamba_model **model, const char *path, const qm_model_load *load,
+                              quamba_error *err)
+{
+    quamba_model *m = *model;
+    m->datapath = load->datapath;
+    m->half_weights = load->half_weights;
+    m->norm_f_kind = load->norm_f_kind;
+    quamba_status status = qm_model_bind(m, find_in_source, m->source, load->n_threads, err);
+    if (status == QUAMBA_OK) status = refuse_leftovers(m, err);
+    if (status != QUAMBA_OK) {
+        qm_fail_in(err, status, path);
+        quamba_model_close(model);
+    }
     return status;
 }
 
@@ -80,9 +82,15 @@ void quamba_model_close(quamba_model **model)
     if (!m) return;
     qm_arena_free(&m->arena);
     qm_source_close(&m->source);
+    free(m->warnings);
     free(m->random);
     free(m);
     *model = NULL;
+}
+
+const char *quamba_model_warning(const quamba_model *m, size_t index)
+{
+    return index < m->n_warnings ? m->warnings[index] : NULL;
 }
 
 quamba_model_info quamba_model_get_info(const quamba_model *m)

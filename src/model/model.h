@@ -12,22 +12,48 @@ enum { QM_MAX_CONV = 16 }; /* widest convolution that can be run */
 /* y = W x; the matrix is [n_out][n_in] row-major, aligned for its type. */
 typedef struct qm_linear {
     const void *weight;
-    qm_dtype dtype; /* QM_F32, QM_F16 or QM_BF16 */
+    qm_dtype dtype; /* QM_F32, QM_F16, QM_BF16, or QM_I8 with the two factors below */
     int32_t n_out, n_in;
+    float a; /* INT8: scale of the input codes, over that of the output codes where it has codes */
+    float b; /* INT8: scale of the weight codes */
 } qm_linear;
 
+/* Scales of a quantized layer's activations (spec: s_in, s_x, s_z, s_u, s_B, s_C, s_dt, s_h, s_o);
+ * all positive and finite.  0 throughout in a floating-point model. */
+typedef struct qm_scales {
+    float in;   /* norm output, in_proj input */
+    float x;    /* in_proj output: the convolution's input */
+    float z;    /* in_proj output: the gate; equal to x in all files that upstream writes */
+    float u;    /* convolution output: x_proj input, the scan's u */
+    float b, c; /* x_proj output; dt_low shares them and is consumed with dt_proj's factor a */
+    float dt;   /* dt_proj output */
+    float h;    /* recurrent state between decode steps */
+    float o;    /* Hadamard output, out_proj input */
+} qm_scales;
+
+/* The vectors are FP32 in both kinds of model: in a quantized one dequantized, fl(scale * code). */
 typedef struct qm_layer {
-    const float *norm;      /* [d_model] */
-    qm_linear in_proj;      /* [2 d_inner][d_model]: x, then z */
-    const float *conv;      /* [d_conv][d_inner], the oldest tap first */
-    const float *conv_bias; /* [d_inner] */
-    qm_linear x_proj;       /* [dt_rank + 2 d_state][d_inner]: dt_low, B, C */
-    qm_linear dt_proj;      /* [d_inner][dt_rank] */
-    const float *dt_bias;   /* [d_inner] */
-    const float *a;         /* [d_state][d_inner] = -exp(A_log) */
-    const float *d;         /* [d_inner] */
-    qm_linear out_proj;     /* [d_model][d_inner] */
+    const float *norm;        /* [d_model] */
+    qm_linear in_proj;        /* [2 d_inner][d_model]: x, then z */
+    const float *conv;        /* [d_conv][d_inner], the oldest tap first; NULL when quantized */
+    const int8_t *conv_codes; /* the same in codes; NULL in a floating-point model */
+    float conv_factor;        /* of their products: fl(weight_scale * input_scale) */
+    const float *conv_bias;   /* [d_inner] */
+    qm_linear x_proj;         /* [dt_rank + 2 d_state][d_inner]: dt_low, B, C */
+    qm_linear dt_proj;        /* [d_inner][dt_rank] */
+    const float *dt_bias;     /* [d_inner] */
+    const float *a;           /* [d_state][d_inner] = -exp(A_log) */
+    const float *d;           /* [d_inner] */
+    qm_linear out_proj;       /* [d_model][d_inner] */
+    qm_scales scales;
 } qm_layer;
+
+/* What the final norm hands to the head. */
+typedef enum qm_norm_f {
+    QM_NORM_F_FLOAT,   /* its result; an INT8 head quantizes it at its own input scale, head.a */
+    QM_NORM_F_CODES,   /* codes at norm_f_scale, for an INT8 head */
+    QM_NORM_F_DEQUANT, /* its result rounded to 127 steps of each token's largest magnitude */
+} qm_norm_f;
 
 struct quamba_model {
     qm_config config;
@@ -35,11 +61,17 @@ struct quamba_model {
     bool half_weights;               /* weights are rounded to half once */
     qm_source *source;               /* keeps the mapping alive; NULL for random weights */
     qm_arena arena;
-    void *random;        /* the weights of qm_model_random, owned; else NULL */
-    qm_layer *layers;    /* [n_layer] */
-    qm_linear embedding; /* [n_vocab][d_model] */
-    qm_linear head;      /* the same matrix when tied */
-    const float *norm_f; /* [d_model] */
+    void *random;                  /* the weights of qm_model_random, owned; else NULL */
+    qm_layer *layers;              /* [n_layer] */
+    qm_linear embedding;           /* [n_vocab][d_model]; INT8: row v times embedding_scales[v] */
+    const float *embedding_scales; /* [n_vocab], half values; NULL unless the embedding is INT8 */
+    qm_linear head;                /* the same matrix when tied */
+    const float *head_bias;        /* [n_vocab]; NULL: none */
+    const float *norm_f;           /* [d_model] */
+    qm_norm_f norm_f_kind;
+    float norm_f_scale;    /* of QM_NORM_F_CODES */
+    char (*warnings)[256]; /* [n_warnings], owned: what was missing and what is done about it */
+    size_t n_warnings;
     uint64_t n_parameters;
     uint64_t vector_bytes; /* FP32 vectors and small matrices */
     uint64_t matrix_bytes; /* of the matrices that a step reads: all but an untied embedding */
@@ -48,9 +80,20 @@ struct quamba_model {
 /* Where weights come from: a tensor by its state-spaces name, NULL when there is none. */
 typedef const qm_tensor *qm_find_tensor(const void *user, const char *name);
 
-/* Opens a checkpoint for a datapath; as quamba_model_open. */
-quamba_status qm_model_open(quamba_model **model, const char *path, const quamba_datapath *datapath,
-                            bool half_weights, int32_t n_threads, quamba_error *err);
+/* Opening a checkpoint, as quamba_model_open, in two steps: the first reads its config, so that a
+ * datapath can be chosen; the caller then sets what load describes. */
+quamba_status qm_model_begin(quamba_model **model, const char *path, quamba_error *err);
+
+typedef struct qm_model_load {
+    const quamba_datapath *datapath;
+    bool half_weights;     /* floating-point weights are rounded to half once */
+    qm_norm_f norm_f_kind; /* of a quantized model whose norm_f has no scale: FLOAT or DEQUANT */
+    int32_t n_threads;
+} qm_model_load;
+
+/* Binds what qm_model_begin opened; on failure *model is closed and NULL. */
+quamba_status qm_model_finish(quamba_model **model, const char *path, const qm_model_load *load,
+                              quamba_error *err);
 
 /* Binds config's tensors to a zeroed model whose config and half_weights are set.  Checks presence,
  * shape, type and that every value is finite. */
