@@ -248,6 +248,11 @@ QUAMBA_API void quamba_session_set_tap(quamba_session *session, quamba_tap *tap,
 /* Names of the edges in the order of the datapath; NULL past the last. */
 QUAMBA_API const char *quamba_edge_name(int32_t index);
 
+/* Codes that saturated (or came from a NaN) at an INT8 edge (an index of quamba_edge_name) of a
+ * layer since the session was made; layer n_layer has the final norm.  0 for everything else. */
+QUAMBA_API uint64_t quamba_session_saturated(const quamba_session *session, int32_t layer,
+                                             int32_t edge);
+
 /* ---- datapaths ------------------------------------------------------------------------------ */
 
 typedef struct quamba_datapath quamba_datapath;

@@ -9,7 +9,8 @@ static const quamba_datapath modes[] = {
      .weights = QM_FORMAT_F32, .activation = QM_FORMAT_F32, .step_state = QM_FORMAT_F32, .step_log1p = true},
     {.id = "fp16", .summary = "upstream's half precision: every operator rounds",
      .weights = QM_FORMAT_F16, .activation = QM_FORMAT_F16, .step_state = QM_FORMAT_F16},
-    {.id = "0", .summary = "INT8 throughout, the baseline of a quantized checkpoint", .quantized = true},
+    {.id = "0", .summary = "INT8 throughout, the baseline of a quantized checkpoint", .quantized = true,
+     .weights = QM_FORMAT_F16, .activation = QM_FORMAT_F16, .step_state = QM_FORMAT_I8},
 };
 /* clang-format on */
 

@@ -12,6 +12,8 @@
     X(X_PROJ_OUT, "x_proj_out")     /* dt_rank + 2 d_state: dt_low, B, C */                        \
     X(DT_PROJ_OUT, "dt_proj_out")   /* d_inner: before bias and softplus */                        \
     X(SCAN_OUT, "scan_out")         /* d_inner: y, gated */                                        \
+    X(SSM_STATE, "ssm_state")       /* d_inner: d_state rows, the state after the last token */    \
+    X(HADAMARD_OUT, "hadamard_out") /* d_inner: y rotated; only where the mode rotates */          \
     X(OUT_PROJ_OUT, "out_proj_out") /* d_model */                                                  \
     X(RESIDUAL, "residual")         /* d_model: the stream after the block */                      \
     X(NORM_F_OUT, "norm_f_out")     /* d_model, of the positions whose logits were asked for */    \

@@ -1,5 +1,6 @@
 #include "runtime/session.h"
 
+#include "base/hadamard.h"
 #include "runtime/edges.h"
 
 #include <inttypes.h>
@@ -21,20 +22,42 @@ quamba_session_options quamba_session_options_default(void)
     return (quamba_session_options){.cpu = "native", .n_threads = 1, .max_rows = 256};
 }
 
+static void layout_codes(quamba_session *s, qm_arena *a, int64_t rows)
+{
+    const qm_config *c = &s->model->config;
+    const int64_t threads = s->options.n_threads;
+    s->conv_codes = QM_CARVE(a, int8_t, c->n_layer, c->d_conv, c->d_inner);
+    s->codes.norm = QM_CARVE(a, int8_t, rows, c->d_model);
+    s->codes.xz = QM_CARVE(a, int8_t, rows, 2, c->d_inner);
+    s->codes.u = QM_CARVE(a, int8_t, rows, c->d_inner);
+    s->codes.x_dbl = QM_CARVE(a, int8_t, rows, c->dt_rank + 2 * c->d_state);
+    s->codes.dt = QM_CARVE(a, int8_t, rows, c->d_inner);
+    s->xz = QM_CARVE(a, float, rows, c->d_inner);
+    s->acc = QM_CARVE(a, int32_t, threads, (int64_t)qm_acc_count(c, s->options.max_rows));
+    s->z = QM_CARVE(a, float, threads, c->d_inner);
+    s->bc = QM_CARVE(a, float, threads, s->options.max_rows, 2, c->d_state);
+    s->rotation.signs = QM_CARVE(a, int8_t, s->rotation.m, s->rotation.m);
+    s->state_codes = QM_CARVE(a, int8_t, threads, c->d_inner);
+}
+
 static void session_layout(quamba_session *s, qm_arena *a)
 {
     const qm_config *c = &s->model->config;
     const int64_t rows = s->options.max_rows < QM_SCORE_ROWS ? QM_SCORE_ROWS : s->options.max_rows;
-    const int64_t widest = c->d_inner > c->d_model ? c->d_inner : c->d_model;
-    s->conv_state = QM_CARVE(a, float, c->n_layer, c->d_conv, c->d_inner);
+    if (c->quantized) {
+        layout_codes(s, a, rows);
+    } else {
+        s->conv_state = QM_CARVE(a, float, c->n_layer, c->d_conv, c->d_inner);
+        s->xz = QM_CARVE(a, float, rows, 2, c->d_inner);
+        s->x_dbl = QM_CARVE(a, float, rows, c->dt_rank + 2 * c->d_state);
+    }
     s->ssm_state = QM_CARVE(a, float, c->n_layer, c->d_state, c->d_inner);
+    s->lost = QM_CARVE(a, _Atomic uint64_t, c->n_layer + 1, QM_N_EDGES);
     s->residual = QM_CARVE(a, float, rows, c->d_model);
     s->hidden = QM_CARVE(a, float, rows, c->d_model);
-    s->xz = QM_CARVE(a, float, rows, 2, c->d_inner);
     s->conv = QM_CARVE(a, float, rows, c->d_inner);
-    s->x_dbl = QM_CARVE(a, float, rows, c->dt_rank + 2 * c->d_state);
     s->delta = QM_CARVE(a, float, rows, c->d_inner);
-    s->panel = QM_CARVE(a, float, s->options.n_threads, QM_PANEL_ROWS, widest);
+    s->panel = QM_CARVE(a, float, s->options.n_threads, (int64_t)qm_panel_floats(c));
     s->logits = QM_CARVE(a, float, c->n_vocab);
     s->segments = QM_CARVE(a, qm_segment, s->options.max_rows);
     s->heads = QM_CARVE(a, qm_head_row, s->options.max_rows);
@@ -61,6 +84,23 @@ static quamba_status check_options(const quamba_session_options *opt, uint32_t *
     return QUAMBA_OK;
 }
 
+/* Scratch, and the rotation where the model has one. */
+static quamba_status prepare(quamba_session *s, quamba_error *err)
+{
+    const int32_t e = s->model->config.d_inner;
+    if (s->model->config.quantized && !qm_hadamard_split(e, &s->rotation.m, &s->rotation.width))
+        return qm_fail(err, QUAMBA_E_UNSUPPORTED, 0,
+                       "d_inner is %" PRId32 ": no Hadamard matrix is known for it; 2^k, 12 2^k "
+                       "and 40 2^k have one",
+                       e);
+    session_layout(s, &s->arena);
+    quamba_status status = qm_arena_alloc(&s->arena, "a session", err);
+    if (status != QUAMBA_OK) return status;
+    session_layout(s, &s->arena);
+    if (s->model->config.quantized) qm_hadamard_signs(s->rotation.m, s->rotation.signs);
+    return QUAMBA_OK;
+}
+
 quamba_status quamba_session_new(quamba_session **session, const quamba_model *model,
                                  const quamba_session_options *options, quamba_error *error)
 {
@@ -75,12 +115,8 @@ quamba_status quamba_session_new(quamba_session **session, const quamba_model *m
     s->options = opt;
     s->options.cpu = NULL; /* the caller's string may go; the kernels are chosen */
     s->kernels = qm_kernels_select(cpu);
-    session_layout(s, &s->arena);
-    status = qm_arena_alloc(&s->arena, "a session", error);
-    if (status == QUAMBA_OK)
-        session_layout(s, &s->arena);
-    else
-        quamba_session_free(&s);
+    status = prepare(s, error);
+    if (status != QUAMBA_OK) quamba_session_free(&s);
     *session = s;
     return status;
 }
@@ -113,8 +149,12 @@ quamba_status quamba_session_copy(quamba_session *session, const quamba_session 
         return qm_fail(error, QUAMBA_E_ARGUMENT, 0, "the two sessions are of different models");
     const qm_config *c = &session->model->config;
     if (session == source) return QUAMBA_OK;
-    memcpy(session->conv_state, source->conv_state, qm_conv_floats(c) * sizeof(float));
-    memcpy(session->ssm_state, source->ssm_state, qm_ssm_floats(c) * sizeof(float));
+    if (c->quantized)
+        memcpy(session->conv_codes, source->conv_codes, qm_conv_count(c));
+    else
+        memcpy(session->conv_state, source->conv_state, qm_conv_count(c) * sizeof(float));
+    memcpy(session->ssm_state, source->ssm_state, qm_ssm_count(c) * sizeof(float));
+    session->on_grid = source->on_grid;
     session->position = source->position;
     return QUAMBA_OK;
 }
@@ -122,9 +162,20 @@ quamba_status quamba_session_copy(quamba_session *session, const quamba_session 
 void quamba_session_reset(quamba_session *session)
 {
     const qm_config *c = &session->model->config;
-    memset(session->conv_state, 0, qm_conv_floats(c) * sizeof(float));
-    memset(session->ssm_state, 0, qm_ssm_floats(c) * sizeof(float));
+    if (c->quantized)
+        memset(session->conv_codes, 0, qm_conv_count(c));
+    else
+        memset(session->conv_state, 0, qm_conv_count(c) * sizeof(float));
+    memset(session->ssm_state, 0, qm_ssm_count(c) * sizeof(float));
+    session->on_grid = false;
     session->position = 0;
+}
+
+uint64_t quamba_session_saturated(const quamba_session *session, int32_t layer, int32_t edge)
+{
+    if (layer < 0 || layer > session->model->config.n_layer || edge < 0 || edge >= QM_N_EDGES)
+        return 0;
+    return session->lost[(size_t)layer * QM_N_EDGES + (size_t)edge];
 }
 
 uint64_t quamba_session_position(const quamba_session *session) { return session->position; }

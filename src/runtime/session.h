@@ -6,9 +6,13 @@
 #include "kernels/kernels.h"
 #include "model/model.h"
 
+#include <stdatomic.h>
+
 enum {
     QM_PANEL_ROWS = 32, /* rows of a matrix that are widened to FP32 together, per thread */
-    QM_SCORE_ROWS = 16  /* positions whose logits are computed together when scoring */
+    QM_SCORE_ROWS = 16, /* positions whose logits are computed together when scoring */
+    QM_HEAD_CHUNK = 512 /* outputs of the head that a thread takes at a time: the largest matrix by
+                           far, so one thread that is held up must not hold up all */
 };
 
 /* A stretch of one session's tokens inside a pass. */
@@ -35,6 +39,21 @@ typedef struct qm_pass {
     int32_t n_segments, n_heads, n_rows;
 } qm_pass;
 
+/* Codes between the operators of a quantized layer, for max_rows tokens. */
+typedef struct qm_codes {
+    int8_t *norm;  /* [max_rows][d_model] */
+    int8_t *xz;    /* [max_rows][2 d_inner] */
+    int8_t *u;     /* [max_rows][d_inner]: conv output, later the rotated y */
+    int8_t *x_dbl; /* [max_rows][dt_rank + 2 d_state] */
+    int8_t *dt;    /* [max_rows][d_inner] */
+} qm_codes;
+
+/* The Hadamard transform of d_inner values (base/hadamard.h). */
+typedef struct qm_rotation {
+    int32_t m, width;
+    int8_t *signs; /* [m][m] */
+} qm_rotation;
+
 struct quamba_session {
     const quamba_model *model;
     quamba_session_options options;
@@ -44,31 +63,62 @@ struct quamba_session {
     uint64_t position;
     qm_arena arena; /* everything below */
 
-    float *conv_state; /* [n_layer][d_conv][d_inner]: the last inputs of the convolution, oldest
-                          first */
-    float *ssm_state;  /* [n_layer][d_state][d_inner] */
+    /* The last inputs of the convolution, [n_layer][d_conv][d_inner], oldest first: numbers, or in
+     * a quantized model codes at in_proj's output scale; the other is NULL. */
+    float *conv_state;
+    int8_t *conv_codes;
+    float *
+        ssm_state; /* [n_layer][d_state][d_inner]; after a step that keeps INT8, fl(scale * code) */
+    bool on_grid;  /* ssm_state is what a step left */
+    _Atomic uint64_t *lost; /* [n_layer + 1][QM_N_EDGES]: codes that saturated or were NaN */
 
     /* scratch for max_rows tokens; what two stages do not need at once shares a buffer */
     float *residual; /* [max_rows][d_model] */
     float *hidden;   /* [max_rows][d_model]: norm output, later out_proj output */
-    float *xz;     /* [max_rows][2 d_inner]: in_proj output; the x half later holds the scan's y */
-    float *conv;   /* [max_rows][d_inner]: conv output, the scan's u */
-    float *x_dbl;  /* [max_rows][dt_rank + 2 d_state] */
-    float *delta;  /* [max_rows][d_inner] */
-    float *panel;  /* [n_threads][QM_PANEL_ROWS][widest n_in] */
-    float *logits; /* [n_vocab] */
+    float *xz;       /* [max_rows][2 d_inner]: in_proj output; the x half later holds the scan's y;
+                        quantized: [max_rows][d_inner], y only */
+    float *conv;     /* [max_rows][d_inner]: conv output, the scan's u */
+    float *x_dbl;    /* [max_rows][dt_rank + 2 d_state]; quantized: NULL */
+    float *delta;    /* [max_rows][d_inner] */
+    float *logits;   /* [n_vocab] */
+    qm_codes codes;  /* of a quantized model */
+    qm_rotation rotation;
+
+    /* scratch of each thread, [n_threads] times */
+    float *panel;         /* [qm_panel_floats]: rows widened to FP32, or matmul_i8's scratch */
+    int32_t *acc;         /* [qm_acc_count]: INT8 products */
+    float *z;             /* [d_inner] */
+    float *bc;            /* [max_rows][2 d_state]: B and C dequantized */
+    int8_t *state_codes;  /* [d_inner] */
     qm_segment *segments; /* [max_rows], as heads: the pass being run */
     qm_head_row *heads;
     float *scores; /* [QM_SCORE_ROWS][n_vocab], allocated when first used, freed apart */
 };
 
-/* Floats in the two recurrent states of a session. */
-static inline size_t qm_conv_floats(const qm_config *c)
+/* Elements of a thread's scratch. */
+static inline size_t qm_panel_floats(const qm_config *c)
+{
+    const size_t widest = (size_t)(c->d_inner > c->d_model ? c->d_inner : c->d_model);
+    const size_t floats = QM_PANEL_ROWS * widest;
+    const size_t codes = c->quantized ? qm_i8_scratch_bytes(widest) / sizeof(float) : 0;
+    return floats > codes ? floats : codes;
+}
+
+static inline size_t qm_acc_count(const qm_config *c, int32_t max_rows)
+{
+    const size_t tile = (size_t)(max_rows > QM_SCORE_ROWS ? max_rows : QM_SCORE_ROWS) * QM_I8_TILE;
+    const size_t widest = (size_t)(2 * c->d_inner > c->d_model ? 2 * c->d_inner : c->d_model);
+    const size_t row = widest > QM_HEAD_CHUNK ? widest : QM_HEAD_CHUNK; /* of one token */
+    return tile > row ? tile : row;
+}
+
+/* Elements of the two recurrent states of a session. */
+static inline size_t qm_conv_count(const qm_config *c)
 {
     return (size_t)c->n_layer * (size_t)c->d_conv * (size_t)c->d_inner;
 }
 
-static inline size_t qm_ssm_floats(const qm_config *c)
+static inline size_t qm_ssm_count(const qm_config *c)
 {
     return (size_t)c->n_layer * (size_t)c->d_state * (size_t)c->d_inner;
 }

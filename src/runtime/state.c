@@ -1,6 +1,7 @@
 /* A session's state as a blob: little endian, the same on every machine.
  *     "quambaS1"  mode[16]  n_layer d_inner d_state d_conv (i32)  position (u64)
- *     conv_state f32 [n_layer][d_conv][d_inner]   ssm_state f32 [n_layer][d_state][d_inner]
+ *     conv_state f32 (quantized: i8) [n_layer][d_conv][d_inner]
+ *     ssm_state f32 [n_layer][d_state][d_inner]
  *     hash (u64) of all bytes before it */
 #include "base/hash.h"
 #include "runtime/session.h"
@@ -57,12 +58,16 @@ static void put_header(unsigned char header[HEADER_BYTES], const quamba_session 
     put(header + HEADER_BYTES - 8, s->position, 8);
 }
 
+static size_t size_of_conv(const quamba_session *s)
+{
+    return qm_conv_count(&s->model->config) * (s->conv_codes ? 1 : sizeof(float));
+}
+
 quamba_status quamba_session_save(const quamba_session *s, void *blob, size_t capacity,
                                   size_t *n_bytes, quamba_error *error)
 {
-    const size_t n_conv = qm_conv_floats(&s->model->config),
-                 n_ssm = qm_ssm_floats(&s->model->config);
-    const size_t size = HEADER_BYTES + (n_conv + n_ssm) * sizeof(float) + HASH_BYTES;
+    const size_t conv_bytes = size_of_conv(s), n_ssm = qm_ssm_count(&s->model->config);
+    const size_t size = HEADER_BYTES + conv_bytes + n_ssm * sizeof(float) + HASH_BYTES;
     *n_bytes = size;
     if (!blob) return QUAMBA_OK;
     if (capacity < size)
@@ -70,8 +75,11 @@ quamba_status quamba_session_save(const quamba_session *s, void *blob, size_t ca
                        "the state needs %zu bytes, the buffer has %zu", size, capacity);
     unsigned char *at = blob;
     put_header(at, s);
-    put_floats(at + HEADER_BYTES, s->conv_state, n_conv);
-    put_floats(at + HEADER_BYTES + n_conv * sizeof(float), s->ssm_state, n_ssm);
+    if (s->conv_codes)
+        memcpy(at + HEADER_BYTES, s->conv_codes, conv_bytes);
+    else
+        put_floats(at + HEADER_BYTES, s->conv_state, conv_bytes / sizeof(float));
+    put_floats(at + HEADER_BYTES + conv_bytes, s->ssm_state, n_ssm);
     put(at + size - HASH_BYTES, qm_hash64(at, size - HASH_BYTES, 0), HASH_BYTES);
     return QUAMBA_OK;
 }
@@ -79,9 +87,8 @@ quamba_status quamba_session_save(const quamba_session *s, void *blob, size_t ca
 quamba_status quamba_session_load(quamba_session *s, const void *blob, size_t n_bytes,
                                   quamba_error *error)
 {
-    const size_t n_conv = qm_conv_floats(&s->model->config),
-                 n_ssm = qm_ssm_floats(&s->model->config);
-    const size_t size = HEADER_BYTES + (n_conv + n_ssm) * sizeof(float) + HASH_BYTES;
+    const size_t conv_bytes = size_of_conv(s), n_ssm = qm_ssm_count(&s->model->config);
+    const size_t size = HEADER_BYTES + conv_bytes + n_ssm * sizeof(float) + HASH_BYTES;
     const unsigned char *at = blob;
     unsigned char wanted[HEADER_BYTES];
     if (n_bytes < HEADER_BYTES || memcmp(at, magic, sizeof magic) != 0)
@@ -104,8 +111,12 @@ quamba_status quamba_session_load(quamba_session *s, const void *blob, size_t n_
     if (get(at + size - HASH_BYTES, HASH_BYTES) != qm_hash64(at, size - HASH_BYTES, 0))
         return qm_fail(error, QUAMBA_E_FORMAT, size - HASH_BYTES,
                        "damaged: the hash at the end does not fit");
-    get_floats(s->conv_state, at + HEADER_BYTES, n_conv);
-    get_floats(s->ssm_state, at + HEADER_BYTES + n_conv * sizeof(float), n_ssm);
+    if (s->conv_codes)
+        memcpy(s->conv_codes, at + HEADER_BYTES, conv_bytes);
+    else
+        get_floats(s->conv_state, at + HEADER_BYTES, conv_bytes / sizeof(float));
+    get_floats(s->ssm_state, at + HEADER_BYTES + conv_bytes, n_ssm);
+    s->on_grid = false; /* rounding what is on the grid changes nothing */
     s->position = get(at + HEADER_BYTES - 8, 8);
     return QUAMBA_OK;
 }

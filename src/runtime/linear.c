@@ -1,0 +1,106 @@
+#include "runtime/pass.h"
+
+static void matvec(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n, float *y,
+                   const float *x)
+{
+    size_t k = (size_t)w->n_in, skip = (size_t)first * k;
+    const qm_kernels *kernels = &t->s->kernels;
+    if (w->dtype == QM_F32)
+        kernels->matvec_f32(y, (const float *)w->weight + skip, x, (size_t)n, k);
+    else if (w->dtype == QM_F16)
+        kernels->matvec_f16(y, (const uint16_t *)w->weight + skip, x, (size_t)n, k);
+    else
+        kernels->matvec_bf16(y, (const uint16_t *)w->weight + skip, x, (size_t)n, k);
+}
+
+/* A decode step waits for memory, and what arrives while threads wait for each other is time won.
+ * A matvec reads four streams, a quarter of the rows apart. */
+void qm_foresee(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n)
+{
+    enum { LINE = 64, AHEAD = 8192 };
+    if (t->pass->n_rows > 1) return;
+    const size_t row = (size_t)w->n_in * qm_dtype_size(w->dtype), quarter = (size_t)n / 4 * row;
+    const size_t size = quarter < AHEAD ? quarter : AHEAD;
+    const char *at = (const char *)w->weight + (size_t)first * row;
+    for (size_t stream = 0; stream < 4; stream++)
+        for (size_t i = 0; i < size; i += LINE)
+            __builtin_prefetch(at + stream * quarter + i, 0, 2);
+}
+
+/* Rows first .. first+n of w as FP32: in place, or widened into this thread's panel. */
+static const float *widen(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n)
+{
+    size_t skip = (size_t)first * (size_t)w->n_in, count = (size_t)n * (size_t)w->n_in;
+    if (w->dtype == QM_F32) return (const float *)w->weight + skip;
+    const uint16_t *half = (const uint16_t *)w->weight + skip;
+    if (w->dtype == QM_F16)
+        t->s->kernels.widen_f16(t->panel, half, count);
+    else
+        t->s->kernels.widen_bf16(t->panel, half, count);
+    return t->panel;
+}
+
+void qm_linear_float(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n, float *y,
+                     size_t ldy, const float *x, size_t ldx, int32_t n_rows)
+{
+    if (n_rows == 1) {
+        matvec(t, w, first, n, y, x);
+    } else {
+        for (int32_t j = 0; j < n; j += QM_PANEL_ROWS) {
+            int32_t width = n - j < QM_PANEL_ROWS ? n - j : QM_PANEL_ROWS;
+            const float *panel = widen(t, w, first + j, width);
+            t->s->kernels.matmul_f32(y + j, ldy, panel, x, ldx, (size_t)n_rows, (size_t)width,
+                                     (size_t)w->n_in);
+        }
+    }
+    qm_round_rows(t, y, ldy, n_rows, n);
+}
+
+/* One tile of products: acc[i][j] for n_rows rows and n <= QM_I8_TILE outputs, or one row and any
+ * number of outputs that fit. */
+static void multiply(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n,
+                     const int8_t *x, size_t ldx, int32_t n_rows)
+{
+    const size_t k = (size_t)w->n_in;
+    const int8_t *weight = (const int8_t *)w->weight + (size_t)first * k;
+    if (n_rows == 1)
+        t->s->kernels.matvec_i8(t->acc, weight, x, (size_t)n, k);
+    else
+        t->s->kernels.matmul_i8(t->acc, (size_t)n, weight, x, ldx, (size_t)n_rows, (size_t)n, k,
+                                t->panel);
+}
+
+/* Outputs to multiply together. */
+static int32_t tile_width(int32_t left, int32_t n_rows)
+{
+    return n_rows == 1 || left < QM_I8_TILE ? left : QM_I8_TILE;
+}
+
+void qm_linear_codes(const qm_thread *t, const qm_linear *w, qm_order order, qm_edge edge,
+                     int32_t layer, int32_t first, int32_t n, int8_t *y, size_t ldy,
+                     const int8_t *x, size_t ldx, int32_t row, int32_t n_rows)
+{
+    const float inner = order == QM_FIRST_A ? w->a : w->b;
+    const float outer = order == QM_FIRST_A ? w->b : w->a;
+    for (int32_t j = 0, width; j < n; j += width) {
+        width = tile_width(n - j, n_rows);
+        multiply(t, w, first + j, width, x, ldx, n_rows);
+        for (int32_t i = 0; i < n_rows; i++)
+            qm_count_lost(t, row + i, edge, layer,
+                          t->s->kernels.requantize_i8(y + (size_t)i * ldy + j,
+                                                      t->acc + (size_t)i * (size_t)width, inner,
+                                                      outer, (size_t)width));
+    }
+}
+
+void qm_linear_half(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n, float *y,
+                    size_t ldy, const int8_t *x, size_t ldx, int32_t n_rows)
+{
+    for (int32_t j = 0, width; j < n; j += width) {
+        width = tile_width(n - j, n_rows);
+        multiply(t, w, first + j, width, x, ldx, n_rows);
+        for (int32_t i = 0; i < n_rows; i++)
+            t->s->kernels.rescale_f16(y + (size_t)i * ldy + j, t->acc + (size_t)i * (size_t)width,
+                                      w->b, w->a, (size_t)width);
+    }
+}

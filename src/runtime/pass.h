@@ -1,0 +1,83 @@
+/* What the stages of a pass share.  One parallel region runs the whole of it; each thread owns a
+ * range of output channels (or rows) of every stage and waits for the others only where it needs
+ * their part.  No sum is split between threads, so their number does not show in any bit. */
+#ifndef QM_RUNTIME_PASS_H
+#define QM_RUNTIME_PASS_H
+
+#include "runtime/barrier.h"
+#include "runtime/edges.h"
+#include "runtime/session.h"
+
+enum { QM_CHANNEL_ALIGN = 16 /* floats in a cache line */ };
+
+/* What every stage needs to know, one per thread. */
+typedef struct qm_thread {
+    const quamba_session *s; /* whose scratch, kernels and model are used */
+    const qm_pass *pass;
+    bool half;   /* an operator's floating-point result is rounded to half */
+    bool tapped; /* some session of the pass is watched */
+    int32_t id, n_threads;
+    qm_barrier *barrier;
+    _Atomic int32_t *next_output; /* of the head: threads take its outputs in turn */
+    float *panel;                 /* the thread's own scratch, see struct quamba_session */
+    int32_t *acc;
+    float *z, *bc;
+    int8_t *state_codes;
+} qm_thread;
+
+typedef struct qm_range {
+    int32_t begin, end;
+} qm_range;
+
+/* This thread's part of n things, in multiples of align. */
+qm_range qm_share(const qm_thread *t, int32_t n, int32_t align);
+
+static inline void qm_meet(const qm_thread *t)
+{
+    qm_barrier_wait(t->barrier, (uint32_t)t->n_threads);
+}
+
+/* Rounds rows to half if the datapath does. */
+void qm_round_rows(const qm_thread *t, float *y, size_t ld, int32_t n_rows, int32_t n);
+
+/* Shows an edge of all segments to their taps: all threads meet, one calls. */
+void qm_show(const qm_thread *t, qm_edge edge, int32_t layer, const float *data, size_t ld,
+             int32_t n_cols);
+void qm_show_codes(const qm_thread *t, qm_edge edge, int32_t layer, const int8_t *codes,
+                   float scale, size_t ld, int32_t n_cols);
+
+/* The recurrent state after each segment: d_state rows of d_inner. */
+void qm_show_state(const qm_thread *t, int32_t layer);
+
+/* Shows one row of an edge; data or codes. */
+void qm_show_row(const qm_segment *seg, qm_edge edge, int32_t layer, int32_t row, const float *data,
+                 const int8_t *codes, float scale, int32_t n_cols);
+
+/* Adds saturated codes of a row to the count of the session it belongs to. */
+void qm_count_lost(const qm_thread *t, int32_t row, qm_edge edge, int32_t layer, size_t lost);
+
+/* Asks for the beginning of rows first .. first+n of w, which this thread reads after the next
+ * meeting. */
+void qm_foresee(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n);
+
+/* y[i][j] = (w x[i])[first + j] for j < n, then rounded if the datapath rounds. */
+void qm_linear_float(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n, float *y,
+                     size_t ldy, const float *x, size_t ldx, int32_t n_rows);
+
+/* The same on codes: acc = the exact sum.  Codes out: code(second * fl(first * acc)), where the
+ * order of the factors a and b of w is the operator's; floats out: half(a * fl(b * acc)). */
+typedef enum qm_order { QM_FIRST_A, QM_FIRST_B } qm_order;
+void qm_linear_codes(const qm_thread *t, const qm_linear *w, qm_order order, qm_edge edge,
+                     int32_t layer, int32_t first, int32_t n, int8_t *y, size_t ldy,
+                     const int8_t *x, size_t ldx, int32_t row, int32_t n_rows);
+void qm_linear_half(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n, float *y,
+                    size_t ldy, const int8_t *x, size_t ldx, int32_t n_rows);
+
+/* residual += hidden, these columns of all rows. */
+void qm_add_residual(const qm_thread *t, qm_range columns);
+
+/* One layer of all segments, by the kind of the model. */
+void qm_mix_float(const qm_thread *t, int32_t layer);
+void qm_mix_w8a8(const qm_thread *t, int32_t layer);
+
+#endif
