@@ -97,6 +97,31 @@ uint16_t *judge_halves(judge *j, int slot, size_t n, pattern p)
     return x;
 }
 
+int8_t *judge_codes(judge *j, int slot, size_t n, code_pattern p)
+{
+    int8_t *q = judge_buffer(j, slot, n);
+    const size_t hot = n > 0 ? judge_random(j) % n : 0;
+    for (size_t i = 0; i < n; i++)
+        switch (p) {
+        case LOWEST:
+            q[i] = INT8_MIN;
+            break;
+        case HIGHEST:
+            q[i] = INT8_MAX;
+            break;
+        case ALTERNATING:
+            q[i] = i & 1 ? INT8_MIN : INT8_MAX;
+            break;
+        case NOUGHT:
+        case ONE_HOT:
+            q[i] = p == ONE_HOT && i == hot ? INT8_MIN : 0;
+            break;
+        default:
+            q[i] = (int8_t)(judge_random(j) & 0xffu);
+        }
+    return q;
+}
+
 bool judge_equal(const judge *j, const float *want, const float *got, size_t n, const char *format,
                  ...)
 {
@@ -112,6 +137,28 @@ bool judge_equal(const judge *j, const float *want, const float *got, size_t n, 
         return false;
     }
     return true;
+}
+
+bool judge_same(const judge *j, const void *want, const void *got, size_t size_bytes, size_t n,
+                const char *format, ...)
+{
+    if (n == 0 || memcmp(want, got, n * size_bytes) == 0) return true;
+    size_t i = 0;
+    while (memcmp((const char *)want + i * size_bytes, (const char *)got + i * size_bytes,
+                  size_bytes) == 0)
+        i++;
+    int32_t values[2];
+    for (int side = 0; side < 2; side++) {
+        const void *from = side ? got : want;
+        values[side] = size_bytes == 1 ? ((const int8_t *)from)[i] : ((const int32_t *)from)[i];
+    }
+    printf("%s: element %zu: want %d, got %d (", j->name, i, values[0], values[1]);
+    va_list args;
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    printf("); replay with --seed %llu\n", (unsigned long long)j->seed);
+    return false;
 }
 
 double judge_now(void)

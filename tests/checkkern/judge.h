@@ -24,6 +24,17 @@ typedef enum pattern {
     N_PATTERNS
 } pattern;
 
+/* What a buffer of INT8 codes is filled with. */
+typedef enum code_pattern {
+    CODES,       /* random, -128 included */
+    LOWEST,      /* all -128 */
+    HIGHEST,     /* all 127 */
+    ALTERNATING, /* 127 and -128 by turns */
+    NOUGHT,      /* all 0 */
+    ONE_HOT,     /* one -128 among zeros */
+    N_CODE_PATTERNS
+} code_pattern;
+
 typedef struct judge {
     uint64_t seed, state; /* state restarts from seed for every version of every operator */
     bool exhaustive, bench;
@@ -42,10 +53,15 @@ bool judge_canaries(const judge *j, int slot, size_t bytes);
 
 float *judge_floats(judge *j, int slot, size_t n, pattern p);
 uint16_t *judge_halves(judge *j, int slot, size_t n, pattern p);
+int8_t *judge_codes(judge *j, int slot, size_t n, code_pattern p);
 
 /* Equal by bits, any NaN equal to any NaN; else prints where, and returns false. */
 bool judge_equal(const judge *j, const float *want, const float *got, size_t n, const char *format,
                  ...) __attribute__((format(printf, 5, 6)));
+
+/* The same for n integers of size_bytes: 1 or 4, signed. */
+bool judge_same(const judge *j, const void *want, const void *got, size_t size_bytes, size_t n,
+                const char *format, ...) __attribute__((format(printf, 6, 7)));
 
 /* Seconds on the monotonic clock. */
 double judge_now(void);
@@ -63,5 +79,10 @@ double judge_now(void);
     } while (0)
 void judge_report(const judge *j, const char *shape, double work, const char *unit,
                   double times[31]);
+
+/* One check for every operator: true when this version equals the scalar one. */
+#define QM_KERNEL(op, isa, function) bool check_##op(judge *j, qm_##op##_fn *fn);
+#include "kernels/kernels.def"
+#undef QM_KERNEL
 
 #endif
