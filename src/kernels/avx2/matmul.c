@@ -1,8 +1,5 @@
 #include "kernels/avx2/vmath.h"
-
-/* Tile loops have constant bounds once inlined; only unrolled do their sums live in registers. */
-#define QM_UNROLL _Pragma("GCC unroll 4")
-#define QM_TILE_INLINE static inline __attribute__((always_inline))
+#include "kernels/tile.h"
 
 /* acc = fma(a, b, acc) in the first n (1..7) lanes only: the others keep even a negative zero. */
 static inline __m256 fma_first(__m256 acc, __m256 a, __m256 b, __m256i mask)
