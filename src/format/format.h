@@ -52,6 +52,10 @@ size_t qm_source_skipped(const qm_source *source);
 quamba_status qm_source_open_memory(qm_source **source, const void *data, size_t size,
                                     const char *name, quamba_error *err);
 
+/* A hint that the tensor's bytes are not needed soon: the pages that hold nothing else may leave
+ * memory; they come back from the file when they are read. */
+void qm_source_discard(const qm_source *source, const qm_tensor *tensor);
+
 /* Number of elements, and of their bytes; the product was checked when the source was opened. */
 uint64_t qm_tensor_count(const qm_tensor *tensor);
 uint64_t qm_tensor_bytes(const qm_tensor *tensor);

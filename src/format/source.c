@@ -48,6 +48,22 @@ quamba_status qm_source_map(qm_source *source, const char *path, qm_map *map, qu
     return status;
 }
 
+void qm_source_discard(const qm_source *source, const qm_tensor *tensor)
+{
+    uint64_t last = 0; /* element */
+    for (int32_t i = 0; i < tensor->ndim; i++) {
+        if (tensor->shape[i] == 0) return;
+        last += (uint64_t)(tensor->shape[i] - 1) * (uint64_t)tensor->stride[i];
+    }
+    size_t size = (size_t)(last + 1) * qm_dtype_size(tensor->dtype);
+    uintptr_t data = (uintptr_t)tensor->data;
+    for (size_t i = 0; i < source->n_maps; i++) {
+        uintptr_t begin = (uintptr_t)source->maps[i].data;
+        if (data >= begin && data - begin < source->maps[i].size)
+            qm_map_discard(&source->maps[i], data - begin, size);
+    }
+}
+
 static bool is_text(const char *name, size_t n)
 {
     for (size_t at = 0; at < n;) {

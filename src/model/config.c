@@ -196,7 +196,7 @@ static quamba_status dims_of(const qm_source *source, const char *name, int32_t 
 static bool same_rows(const qm_tensor *head, const qm_tensor *embedding)
 {
     enum { EVERY = 61 };
-    if (head->ndim != 2 || head->dtype != embedding->dtype ||
+    if (head->ndim != 2 || head->dtype == QM_I8 || head->dtype != embedding->dtype ||
         head->shape[0] != embedding->shape[0] || head->shape[1] != embedding->shape[1] ||
         !qm_tensor_is_contiguous(head) || !qm_tensor_is_contiguous(embedding))
         return false;
@@ -208,9 +208,47 @@ static bool same_rows(const qm_tensor *head, const qm_tensor *embedding)
     return true;
 }
 
+#define MIXER "backbone.layers.0.mixer."
+/* The scheme of layer 0, by its in_proj; the binder holds every other module against it. */
+static qm_scheme find_scheme(const qm_source *source)
+{
+    const qm_tensor *in_proj = qm_source_find(source, MIXER "in_proj.weight");
+    if (in_proj && in_proj->dtype == QM_I32)
+        return qm_source_find(source, MIXER "in_proj.s_group") ? QM_W4A8 : QM_W4A16;
+    if ((in_proj && in_proj->dtype == QM_I8) ||
+        qm_source_find(source, MIXER "selective_scan.A_log"))
+        return QM_W8A8;
+    return QM_FLOAT;
+}
+
+const char *qm_config_kind(const qm_config *config)
+{
+    static const char *const kinds[2][4] = {
+        {"mamba1", "mamba1 w8a8", "mamba1 w4a8", "mamba1 w4a16"},
+        {"mamba2", "mamba2 w8a8", "mamba2 w4a8", "mamba2 w4a16"},
+    };
+    return kinds[config->mamba_version == 2][config->scheme];
+}
+
+/* The sizes of the mixer of layer 0. */
+static quamba_status infer_mixer(qm_config *config, const qm_source *source, quamba_error *err)
+{
+    const bool int8 = config->scheme == QM_W8A8;
+    int32_t dims[3] = {0};
+    quamba_status status =
+        dims_of(source, int8 ? MIXER "selective_scan.A_log" : MIXER "A_log", 2, dims, err);
+    config->d_inner = dims[0];
+    config->d_state = dims[1];
+    if (status == QUAMBA_OK)
+        status = dims_of(source, MIXER "conv1d.weight", int8 ? 2 : 3, dims, err);
+    config->d_conv = dims[int8 ? 1 : 2];
+    if (status == QUAMBA_OK) status = dims_of(source, MIXER "dt_proj.weight", 2, dims, err);
+    config->dt_rank = dims[int8 ? 0 : 1]; /* INT8 matrices are [in, out] */
+    return status;
+}
+
 quamba_status qm_config_infer(qm_config *config, const qm_source *source, quamba_error *err)
 {
-#define MIXER "backbone.layers.0.mixer."
     int32_t dims[3] = {0};
     *config = (qm_config){.mamba_version = 1, .norm_eps = 1e-5};
     const qm_tensor *embedding = qm_config_embedding(source);
@@ -232,24 +270,16 @@ quamba_status qm_config_infer(qm_config *config, const qm_source *source, quamba
     if (config->n_layer == 0)
         return qm_fail(err, QUAMBA_E_FORMAT, 0, "tensor backbone.layers.0.norm.weight is missing");
 
-    const qm_tensor *in_proj = qm_source_find(source, MIXER "in_proj.weight");
-    config->quantized = (in_proj && (in_proj->dtype == QM_I8 || in_proj->dtype == QM_I32)) ||
-                        qm_source_find(source, MIXER "selective_scan.A_log");
+    config->scheme = find_scheme(source);
+    config->quantized = config->scheme != QM_FLOAT;
     if (qm_source_find(source, MIXER "dt_bias") ||
         qm_source_find(source, MIXER "qchunk_scan.A_log"))
         config->mamba_version = 2;
-    if (config->quantized || config->mamba_version == 2) return QUAMBA_OK;
-
-    status = dims_of(source, MIXER "A_log", 2, dims, err);
-    config->d_inner = dims[0];
-    config->d_state = dims[1];
-    if (status == QUAMBA_OK) status = dims_of(source, MIXER "conv1d.weight", 3, dims, err);
-    config->d_conv = dims[2];
-    if (status == QUAMBA_OK) status = dims_of(source, MIXER "dt_proj.weight", 2, dims, err);
-    config->dt_rank = dims[1];
-    return status;
-#undef MIXER
+    bool known = config->mamba_version == 1 && config->scheme <= QM_W8A8;
+    return known ? infer_mixer(config, source, err) : QUAMBA_OK;
 }
+
+#undef MIXER
 
 quamba_status qm_config_of(qm_config *config, const qm_source *source, quamba_error *err)
 {
@@ -288,6 +318,6 @@ quamba_status qm_config_of(qm_config *config, const qm_source *source, quamba_er
                     "is not the embedding");
     if (status != QUAMBA_OK) return qm_fail_in(err, status, "config.json");
     config->norm_eps = said.norm_eps;
-    config->tie_embeddings = said.tie_embeddings;
+    if (!config->quantized) config->tie_embeddings = said.tie_embeddings;
     return QUAMBA_OK;
 }

@@ -5,6 +5,9 @@
 
 #include "format/format.h"
 
+/* How the weights are stored, told from the tensors. */
+typedef enum qm_scheme { QM_FLOAT, QM_W8A8, QM_W4A8, QM_W4A16 } qm_scheme;
+
 /* Everything that decides shapes; 0 where unknown. */
 typedef struct qm_config {
     int32_t mamba_version; /* 1 or 2 */
@@ -12,6 +15,7 @@ typedef struct qm_config {
     int32_t n_vocab;     /* rows of the embedding */
     bool tie_embeddings; /* the head is the embedding */
     bool quantized;      /* a Quamba checkpoint: INT8 or packed INT4 matrices */
+    qm_scheme scheme;    /* of the tensors; a config.json leaves it QM_FLOAT */
     double norm_eps;
 } qm_config;
 
@@ -22,12 +26,15 @@ typedef struct qm_config {
 quamba_status qm_config_parse(qm_config *config, const json_t *json, quamba_error *err);
 
 /* The shape that the tensors of a source imply; E_FORMAT names the tensor that is missing.  For a
- * quantized or a Mamba-2 model only those two facts, n_layer, d_model and n_vocab are filled. */
+ * 4-bit or a Mamba-2 model only those two facts, n_layer, d_model and n_vocab are filled. */
 quamba_status qm_config_infer(qm_config *config, const qm_source *source, quamba_error *err);
 
 /* The config of a source: inferred, completed by its config.json if it has one, E_FORMAT where the
  * two contradict each other ("d_model" comes to 512, but the tensors say 768). */
 quamba_status qm_config_of(qm_config *config, const qm_source *source, quamba_error *err);
+
+/* "mamba1", "mamba1 w8a8", "mamba2 w4a16", ... */
+const char *qm_config_kind(const qm_config *config);
 
 /* The embedding under either spelling; NULL when there is none. */
 const qm_tensor *qm_config_embedding(const qm_source *source);

@@ -28,5 +28,6 @@ QM_ALL_FINITE(all_finite_bf16, uint16_t, 0x7f80u)
 bool qm_all_finite(const void *data, qm_dtype dtype, uint64_t n, uint64_t *bad)
 {
     if (dtype == QM_F32) return all_finite_f32(data, n, bad);
-    return dtype == QM_F16 ? all_finite_f16(data, n, bad) : all_finite_bf16(data, n, bad);
+    if (dtype == QM_F16) return all_finite_f16(data, n, bad);
+    return dtype == QM_BF16 ? all_finite_bf16(data, n, bad) : true;
 }

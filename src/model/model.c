@@ -5,41 +5,54 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The tensors of a file, and which of them were asked for. */
+typedef struct qm_lookup {
+    const qm_source *source;
+    bool *known; /* [qm_source_count] */
+} qm_lookup;
+
 /* State-spaces names to those of the file: Hugging Face spells the embedding in the plural. */
 static const qm_tensor *find_in_source(const void *user, const char *name)
 {
-    if (strcmp(name, "backbone.embedding.weight") == 0) return qm_config_embedding(user);
-    return qm_source_find(user, name);
+    const qm_lookup *l = user;
+    bool embedding = strcmp(name, "backbone.embedding.weight") == 0;
+    const qm_tensor *t =
+        embedding ? qm_config_embedding(l->source) : qm_source_find(l->source, name);
+    if (t) l->known[t - qm_source_at(l->source, 0)] = true;
+    return t;
 }
 
 /* Every tensor of the file must be one that was bound: what is left over means that the file is not
  * what we take it for. */
-static quamba_status refuse_leftovers(const quamba_model *m, quamba_error *err)
+static quamba_status refuse_leftovers(const quamba_model *m, const bool *known, quamba_error *err)
 {
-    static const char *const inside[] = {
-        "norm.weight",          "mixer.in_proj.weight", "mixer.conv1d.weight",
-        "mixer.conv1d.bias",    "mixer.x_proj.weight",  "mixer.dt_proj.weight",
-        "mixer.dt_proj.bias",   "mixer.A_log",          "mixer.D",
-        "mixer.out_proj.weight"};
-    static const char *const outside[] = {"backbone.embedding.weight", "backbone.embeddings.weight",
-                                          "backbone.norm_f.weight", "lm_head.weight"};
-    for (size_t i = 0; i < qm_source_count(m->source); i++) {
-        const char *name = qm_source_at(m->source, i)->name;
-        bool known = false;
-        for (size_t k = 0; !known && k < QM_COUNT(outside); k++)
-            known = strcmp(name, outside[k]) == 0;
-        int32_t layer = -1;
-        int at = 0;
-        if (!known && sscanf(name, "backbone.layers.%" SCNd32 ".%n", &layer, &at) == 1 && at > 0 &&
-            layer >= 0 && layer < m->config.n_layer)
-            for (size_t k = 0; !known && k < QM_COUNT(inside); k++)
-                known = strcmp(name + at, inside[k]) == 0;
-        if (!known)
+    for (size_t i = 0; i < qm_source_count(m->source); i++)
+        if (!known[i])
             return qm_fail(err, QUAMBA_E_FORMAT, i,
-                           "tensor %.200s is not part of a Mamba-1 model of %" PRId32 " layers",
-                           name, m->config.n_layer);
-    }
+                           "tensor %.200s is not part of a %sMamba-1 model of %" PRId32 " layers",
+                           qm_source_at(m->source, i)->name, m->config.quantized ? "W8A8 " : "",
+                           m->config.n_layer);
     return QUAMBA_OK;
+}
+
+static quamba_status bind_source(quamba_model *m, int32_t n_threads, quamba_error *err)
+{
+    size_t n = qm_source_count(m->source);
+    const qm_lookup lookup = {m->source, qm_alloc(n, sizeof(bool))};
+    if (!lookup.known) return qm_fail_memory(err, n, "the list of bound tensors");
+    quamba_status status = qm_model_bind(m, find_in_source, &lookup, n_threads, err);
+    if (status == QUAMBA_OK) status = refuse_leftovers(m, lookup.known, err);
+    free(lookup.known);
+    return status;
+}
+
+/* What is there but cannot be run, by name. */
+static quamba_status refuse_kind(const qm_config *config, quamba_error *err)
+{
+    if (config->mamba_version == 1 && config->scheme <= QM_W8A8) return QUAMBA_OK;
+    return qm_fail(err, QUAMBA_E_UNSUPPORTED, 0,
+                   "this is a %s model; only mamba1 and mamba1 w8a8 can be run",
+                   qm_config_kind(config));
 }
 
 quamba_status qm_model_begin(quamba_model **model, const char *path, quamba_error *err)
@@ -50,9 +63,7 @@ quamba_status qm_model_begin(quamba_model **model, const char *path, quamba_erro
     quamba_status status = qm_source_open(&m->source, path, err);
     if (status == QUAMBA_OK) {
         status = qm_config_of(&m->config, m->source, err);
-        if (status == QUAMBA_OK && m->config.mamba_version != 1)
-            status = qm_fail(err, QUAMBA_E_UNSUPPORTED, 0,
-                             "this is a Mamba-2 model; only Mamba-1 can be run");
+        if (status == QUAMBA_OK) status = refuse_kind(&m->config, err);
         if (status != QUAMBA_OK) qm_fail_in(err, status, path);
     }
     if (status != QUAMBA_OK) quamba_model_close(&m);
@@ -67,8 +78,7 @@ quamba_status qm_model_finish(quamba_model **model, const char *path, const qm_m
     m->datapath = load->datapath;
     m->half_weights = load->half_weights;
     m->norm_f_kind = load->norm_f_kind;
-    quamba_status status = qm_model_bind(m, find_in_source, m->source, load->n_threads, err);
-    if (status == QUAMBA_OK) status = refuse_leftovers(m, err);
+    quamba_status status = bind_source(m, load->n_threads, err);
     if (status != QUAMBA_OK) {
         qm_fail_in(err, status, path);
         quamba_model_close(model);

@@ -100,13 +100,20 @@ quamba_status qm_model_finish(quamba_model **model, const char *path, const qm_m
 quamba_status qm_model_bind(quamba_model *model, qm_find_tensor *find, const void *user,
                             int32_t n_threads, quamba_error *err);
 
+/* The names that such a model needs and find does not know, in the order they are bound; instead:
+ * what takes the place of one that may be missing, else NULL.  report returns false when it has no
+ * memory.  Of config the kind and n_layer count. */
+typedef bool qm_report_missing(void *user, const char *name, const char *instead);
+quamba_status qm_model_missing(const qm_config *config, qm_find_tensor *find, const void *user,
+                               qm_report_missing *report, void *report_user, quamba_error *err);
+
 /* A model of the given shape with random weights of plausible size (matrices in half), to measure
  * speed without a checkpoint.  The same for the same seed. */
 quamba_status qm_model_random(quamba_model **model, const qm_config *config,
                               const quamba_datapath *datapath, uint64_t seed, quamba_error *err);
 
-/* True when n elements of a floating-point type are all finite; else *bad is the first that is
- * not. */
+/* True when n elements are all finite, as those of an integer type are; else *bad is the first that
+ * is not. */
 bool qm_all_finite(const void *data, qm_dtype dtype, uint64_t n, uint64_t *bad);
 
 #endif
