@@ -8,7 +8,8 @@
 #include <math.h>
 #include <string.h>
 
-static const size_t sizes[] = {0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 129, 255, 1000};
+static const size_t sizes[] = {0,  1,  7,  8,  9,  15,  16,  17,   31,
+                               32, 33, 63, 64, 65, 129, 255, 1000, 1536};
 
 /* ---- products -------------------------------------------------------------------------------- */
 
@@ -126,8 +127,8 @@ bool check_conv_i8(judge *j, qm_conv_i8_fn *fn)
                 if (!judge_equal(j, want, got, n, "n=%zu width=%zu patterns=%d", n, width, p) ||
                     !judge_canaries(j, 4, n * sizeof(float)))
                     return false;
-                if (n == 1000 && width == 4 && p == 0)
-                    JUDGE_BENCH(j, "1000 x 4", (double)n, "G/s",
+                if (n == 1536 && width == 4 && p == 0)
+                    JUDGE_BENCH(j, "1536 x 4", (double)n, "G/s",
                                 fn(got, taps, w, ldw, 0.0123f, bias, n, width));
             }
     return true;
@@ -338,6 +339,8 @@ bool check_dequantize_i8(judge *j, qm_dequantize_i8_fn *fn)
                 if (!judge_equal(j, want, got, n, "n=%zu pattern=%d", n, p) ||
                     !judge_canaries(j, 2, n * sizeof(float)))
                     return false;
+                if (n == 1536 && i == 0 && p == CODES)
+                    JUDGE_BENCH(j, "1536", (double)n, "G/s", fn(got, q, code_scales[i], n));
             }
     return true;
 }
@@ -357,6 +360,8 @@ bool check_affine_i8(judge *j, qm_affine_i8_fn *fn)
                 if (!judge_equal(j, want, got, n, "n=%zu pattern=%d", n, p) ||
                     !judge_canaries(j, 3, n * sizeof(float)))
                     return false;
+                if (n == 1536 && i == 0 && p == RANDOM)
+                    JUDGE_BENCH(j, "1536", (double)n, "G/s", fn(got, q, code_scales[i], bias, n));
             }
     return true;
 }

@@ -16,6 +16,21 @@ static inline __m256i qm_mask_avx2(size_t n)
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), index);
 }
 
+/* The last n % 8 elements go through the same code with masked loads and stores: a full mask costs
+ * a little, so whole vectors take the plain instructions. */
+static inline __m256 qm_load_avx2(const float *x, size_t left)
+{
+    return left >= QM_VEC ? _mm256_loadu_ps(x) : _mm256_maskload_ps(x, qm_mask_avx2(left));
+}
+
+static inline void qm_store_avx2(float *y, __m256 v, size_t left)
+{
+    if (left >= QM_VEC)
+        _mm256_storeu_ps(y, v);
+    else
+        _mm256_maskstore_ps(y, qm_mask_avx2(left), v);
+}
+
 /* Lanes lo = 0..7 and hi = 8..15 of the reduction, halved. */
 static inline float qm_halve_avx2(__m256 lo, __m256 hi)
 {

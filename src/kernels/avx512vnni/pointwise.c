@@ -39,6 +39,18 @@ void qm_gate_f32_avx512vnni(float *restrict y, const float *restrict z, size_t n
     }
 }
 
+void qm_gate_sigmoid_f32_avx512vnni(float *restrict y, const float *restrict z, size_t n)
+{
+    const __m512 one = _mm512_set1_ps(1.0f);
+    for (size_t i = 0; i < n; i += QM_WIDE) {
+        __mmask16 mask = qm_mask_avx512(n - i);
+        __m512 gate = _mm512_maskz_loadu_ps(mask, z + i);
+        __m512 sigmoid = _mm512_div_ps(one, qm_one_plus_exp_neg_avx512(gate));
+        __m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, y + i), _mm512_mul_ps(gate, sigmoid));
+        _mm512_mask_storeu_ps(y + i, mask, v);
+    }
+}
+
 float qm_sum_exp_f32_avx512vnni(const float *x, float max, size_t n)
 {
     __m512 lane = _mm512_setzero_ps(), m = _mm512_set1_ps(max);

@@ -1,12 +1,14 @@
 #include "kernels/avx512vnni/vmath.h"
 
-/* One token of the channels of one vector. */
-static inline void scan_vector(const qm_scan_f32_args *p, size_t t, size_t i, __mmask16 mask)
+/* One token of the channels of one vector: the fused scan, or upstream's decode step. */
+static inline void scan_vector(const qm_scan_f32_args *p, size_t t, size_t i, __mmask16 mask,
+                               bool fused)
 {
     __m512 u = _mm512_maskz_loadu_ps(mask, p->u + t * p->ld_u + i);
     __m512 delta = _mm512_maskz_loadu_ps(mask, p->delta + t * p->ld_delta + i);
     __m512 du = _mm512_mul_ps(delta, u);
-    __m512 out = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, p->d + i), u);
+    __m512 skip = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, p->d + i), u);
+    __m512 out = fused ? skip : _mm512_setzero_ps();
     const float *b = p->b + t * p->ld_bc, *c = p->c + t * p->ld_bc;
     for (size_t s = 0; s < p->d_state; s++) {
         float *at = p->h + s * p->ld_state + i;
@@ -16,19 +18,27 @@ static inline void scan_vector(const qm_scan_f32_args *p, size_t t, size_t i, __
             _mm_prefetch((const char *)((uintptr_t)a + QM_WIDE * sizeof(float)), _MM_HINT_T0);
         }
         __m512 decay = qm_exp_avx512(_mm512_mul_ps(delta, _mm512_maskz_loadu_ps(mask, a)));
-        __m512 input = _mm512_mul_ps(_mm512_set1_ps(b[s]), du);
-        __m512 h = _mm512_fmadd_ps(decay, _mm512_maskz_loadu_ps(mask, at), input);
+        __m512 h = _mm512_maskz_loadu_ps(mask, at), bs = _mm512_set1_ps(b[s]);
+        if (fused)
+            h = _mm512_fmadd_ps(decay, h, _mm512_mul_ps(bs, du));
+        else
+            h = _mm512_add_ps(_mm512_mul_ps(decay, h), _mm512_mul_ps(_mm512_mul_ps(delta, bs), u));
         _mm512_mask_storeu_ps(at, mask, h);
-        out = _mm512_fmadd_ps(h, _mm512_set1_ps(c[s]), out);
+        __m512 cs = _mm512_set1_ps(c[s]);
+        out = fused ? _mm512_fmadd_ps(h, cs, out) : _mm512_add_ps(out, _mm512_mul_ps(h, cs));
     }
-    _mm512_mask_storeu_ps(p->y + t * p->ld_y + i, mask, out);
+    _mm512_mask_storeu_ps(p->y + t * p->ld_y + i, mask, fused ? out : _mm512_add_ps(out, skip));
 }
 
-void qm_scan_f32_avx512vnni(const qm_scan_f32_args *p)
+static inline void scan(const qm_scan_f32_args *p, bool fused)
 {
     for (size_t i = 0; i < p->n; i += QM_WIDE) {
         __mmask16 mask = qm_mask_avx512(p->n - i);
         for (size_t t = 0; t < p->n_rows; t++)
-            scan_vector(p, t, i, mask);
+            scan_vector(p, t, i, mask, fused);
     }
 }
+
+void qm_scan_f32_avx512vnni(const qm_scan_f32_args *p) { scan(p, true); }
+
+void qm_scan_ref_f32_avx512vnni(const qm_scan_f32_args *p) { scan(p, false); }
