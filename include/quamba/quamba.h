@@ -349,6 +349,41 @@ QUAMBA_API quamba_status quamba_eval_run(const quamba_model *model,
                                          const quamba_eval_options *options,
                                          quamba_eval_result *result, quamba_error *error);
 
+/* ---- quantization --------------------------------------------------------------------------- */
+
+typedef struct quamba_quantize_options {
+    int32_t w_bits, a_bits; /* 8 and 8 */
+
+    /* A file of activation scales, as quantizing writes it into its output; NULL: none. */
+    const char *act_scales;
+    /* Share of the values that a clipped activation's scale covers, above 0, at most 1.  With
+     * act_scales it is only recorded. */
+    double percentile_alpha;
+    const char *calibration; /* texts to measure the scales on */
+    int32_t calib_data_num;  /* how many of them */
+    int32_t calib_seqlen;    /* the first tokens of each */
+
+    bool quantize_embedding, quantize_lm_head; /* in 8 bits too, instead of half */
+
+    const char *cpu;   /* best instruction set to use: "native", "scalar", "avx2", ...; same bits */
+    int32_t n_threads; /* 1 .. 1024; same bits */
+
+    /* Called in the caller's thread; either may be NULL.  stage names what is counted. */
+    void (*progress)(void *user, const char *stage, uint64_t done, uint64_t total);
+    bool (*cancelled)(void *user);
+    void *user;
+} quamba_quantize_options;
+
+QUAMBA_API quamba_quantize_options quamba_quantize_options_default(void);
+
+/* Quantizes a floating-point Mamba-1 checkpoint and writes the result as a directory: config.json,
+ * model.safetensors with upstream's tensors, act_scales.json and the tokenizer's files.  Equal
+ * inputs and options give equal bytes on every machine.  The directory appears whole or not at all;
+ * files that are there already are not replaced (E_ARGUMENT). */
+QUAMBA_API quamba_status quamba_quantize(const char *model_path, const char *output_dir,
+                                         const quamba_quantize_options *options,
+                                         quamba_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -161,6 +161,9 @@ int qc_open_tokenizer(quamba_tokenizer **tokenizer, const qc_options *opt, const
 int qc_new_session(quamba_session **session, const qc_options *opt, const quamba_model *model);
 quamba_session_options qc_session_options(const qc_options *opt);
 
+/* QC_OK when --cpu names an instruction set of this processor; else QC_USAGE after a message. */
+int qc_check_cpu(const qc_options *opt);
+
 /* A tokenizer and a model that do not belong together: more ids than the model has rows, or far
  * fewer.  QC_FAILED after a message. */
 int qc_check_vocabulary(const quamba_tokenizer *tokenizer, const quamba_model *model);

@@ -29,7 +29,7 @@ static int check_mode(const qc_options *opt)
     return QC_USAGE;
 }
 
-static int check_cpu(const qc_options *opt)
+int qc_check_cpu(const qc_options *opt)
 {
     int64_t flags = qm_cpu_select(opt->cpu);
     const char *source = qc_env_source(opt, "cpu");
@@ -59,7 +59,7 @@ int qc_open_model(quamba_model **model, const qc_options *opt, const char *name)
     quamba_error err = {0};
     *model = NULL;
     int status = check_mode(opt);
-    if (status == QC_OK) status = check_cpu(opt);
+    if (status == QC_OK) status = qc_check_cpu(opt);
     if (status != QC_OK) return status;
     char *path = qc_model_path(opt, name);
     if (path == NULL) return QC_FAILED;

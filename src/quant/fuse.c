@@ -15,7 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMNS = 16 }; /* columns that are gathered, rotated and put back together */
+enum {
+    COLUMNS = 16, /* gathered, rotated and put back together */
+    PARALLEL =
+        1 << 16, /* elements of a tensor from which threads share it: waking them costs more */
+};
 
 /* T_n of a vector. */
 typedef struct rotation {
@@ -148,7 +152,7 @@ static quamba_status convert(const fusing *f, const qm_tensor *t)
     if (status != QUAMBA_OK) return status;
     uint64_t n = qm_tensor_count(t), n_pieces = (n + PIECE - 1) / PIECE;
     unsigned char *out = (unsigned char *)(uintptr_t)t->data;
-#pragma omp parallel for num_threads(f->n_threads)
+#pragma omp parallel for num_threads(f->n_threads) if (n >= PARALLEL)
     for (uint64_t i = 0; i < n_pieces; i++) {
         uint64_t first = i * PIECE, count = n - first < PIECE ? n - first : PIECE;
         uint16_t narrow[PIECE];
@@ -189,7 +193,7 @@ static quamba_status refuse_leftovers(const fusing *f)
 static void scale_columns(const fusing *f, uint16_t *w, int64_t rows, int32_t cols,
                           const uint16_t *gain)
 {
-#pragma omp parallel for num_threads(f->n_threads)
+#pragma omp parallel for num_threads(f->n_threads) if (rows * cols >= PARALLEL)
     for (int64_t r = 0; r < rows; r++)
         for (int32_t c = 0; c < cols; c++)
             w[r * cols + c] = qm_f16_f32(qm_f32_f16(w[r * cols + c]) * qm_f32_f16(gain[c]));
@@ -214,7 +218,7 @@ static void rotate(const fusing *f, const rotation *t, float *x, float *scratch)
 /* Every row of w [rows][t->n]. */
 static void rotate_rows(const fusing *f, uint16_t *w, int64_t rows, const rotation *t)
 {
-#pragma omp parallel for num_threads(f->n_threads)
+#pragma omp parallel for num_threads(f->n_threads) if (rows * t->n >= PARALLEL)
     for (int64_t r = 0; r < rows; r++) {
         float *x = scratch_of_thread(f);
         uint16_t *row = w + r * t->n;

@@ -86,15 +86,17 @@ static float codes(builder *b, qm_tensor *t, const qm_tensor *in)
     const uint16_t *w = in->data;
     t->data = q;
     if (!b->filling) return 1.0f;
-    enum { PIECE = 4096 };
+    enum { PIECE = 4096, PARALLEL = 1 << 16 }; /* smaller tensors are not worth waking threads */
     float absmax = 0.0f;
-#pragma omp parallel for num_threads(b->options.n_threads) reduction(max : absmax)
+#pragma omp parallel for num_threads(b->options.n_threads)                                         \
+    reduction(max                                                                                  \
+              : absmax) if (count >= PARALLEL)
     for (int64_t i = 0; i < count; i += PIECE) {
         float m = qm_absmax_f16(w + i, (size_t)(count - i < PIECE ? count - i : PIECE));
         absmax = m > absmax ? m : absmax;
     }
     float scale = qm_weight_scale_f16(absmax);
-#pragma omp parallel for num_threads(b->options.n_threads)
+#pragma omp parallel for num_threads(b->options.n_threads) if (count >= PARALLEL)
     for (int64_t i = 0; i < count; i += PIECE)
         qm_weight_codes_f16(q + i, w + i, (size_t)(count - i < PIECE ? count - i : PIECE), scale);
     return scale;
