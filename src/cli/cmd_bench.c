@@ -293,7 +293,8 @@ const qc_command qc_cmd_bench = {
         "of the same weights gets in the same run.",
     .examples = "quamba bench models/demo\n"
                 "quamba bench --shape 130m --prompt-len 512 --json\n",
-    .options = "mode cpu threads seed pretrained-dir shape prompt-len gen-len repeat",
+    .options =
+        "mode norm-f-fallback cpu threads seed pretrained-dir shape prompt-len gen-len repeat",
     .min_args = 0,
     .max_args = 1,
     .run = run,

@@ -64,6 +64,35 @@ static const char *head_text(const qc_findings *f)
     return "lm_head.weight, not the embedding";
 }
 
+/* One line per kind: the same name in other layers, with the same replacement, is counted. */
+static void print_replaced(const json_t *replaced)
+{
+    size_t n = json_array_size(replaced);
+    const char *last = "";
+    for (size_t i = 0; i < n; i++) {
+        const json_t *item = json_array_get(replaced, i);
+        const char *instead = json_string_value(json_object_get(item, "instead"));
+        if (strcmp(instead, last) == 0) continue;
+        printf("  not there   %s\n              %s\n",
+               json_string_value(json_object_get(item, "name")), instead);
+        last = instead;
+    }
+}
+
+static void print_modules(const qm_source *source, int32_t n_layer)
+{
+    json_t *modules = qc_modules_json(source, n_layer);
+    const char *name;
+    json_t *kind;
+    bool first = true;
+    json_object_foreach(modules, name, kind)
+    {
+        printf("%s%s %s", first ? "\n  modules     " : ", ", name, json_string_value(kind));
+        first = false;
+    }
+    json_decref(modules);
+}
+
 static void print_findings(const qc_findings *f, const qm_source *source)
 {
     char types[64];
@@ -92,6 +121,7 @@ static void print_findings(const qc_findings *f, const qm_source *source)
     printf("  the rest    %s", qc_type_names(f->vector_types, types));
     if (f->n_python_floats > 0) printf(", %zu Python floats", f->n_python_floats);
     if (f->is_mamba) printf("\n  head        %s", head_text(f));
+    if (c->quantized) print_modules(source, c->n_layer);
     const json_t *json = qm_source_config(source);
     char *config = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
     printf("\n  config.json %s\n", config != NULL ? config : "none");
@@ -104,6 +134,7 @@ static void print_findings(const qc_findings *f, const qm_source *source)
     for (size_t i = 0; i < n_shown; i++)
         printf("              %s\n", json_string_value(json_array_get(f->missing, i)));
     if (n_shown < n) printf("              and %zu more\n", n - n_shown);
+    print_replaced(f->replaced);
 }
 
 static int print_tensors(const qm_source *source)
@@ -139,29 +170,33 @@ static json_t *inferred_json(const qc_findings *f)
     char matrices[64], vectors[64];
     const qm_config *c = &f->config;
     return json_pack(
-        "{s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:O?, s:s?}", "architecture",
-        f->kind, "quantized", c->quantized, "n_layer", known(c->n_layer), "d_model",
+        "{s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:O?, s:O?, s:s?}",
+        "architecture", f->kind, "quantized", c->quantized, "n_layer", known(c->n_layer), "d_model",
         known(c->d_model), "d_inner", known(c->d_inner), "d_state", known(c->d_state), "d_conv",
         known(c->d_conv), "dt_rank", known(c->dt_rank), "n_vocab", known(c->n_vocab), "matrices",
         qc_type_names(f->matrix_types, matrices), "vectors",
         qc_type_names(f->vector_types, vectors), "head", heads[f->head], "missing",
-        f->missing_known ? f->missing : NULL, "problem", f->problem[0] != '\0' ? f->problem : NULL);
+        f->missing_known ? f->missing : NULL, "replaced", f->missing_known ? f->replaced : NULL,
+        "problem", f->problem[0] != '\0' ? f->problem : NULL);
 }
 
 static int print_json(const qc_findings *f, const qm_source *source)
 {
     const char *path = qm_source_path(source);
+    const bool quantized = f->config.quantized;
     json_t *tensors = json_array();
     for (size_t i = 0; i < qm_source_count(source); i++)
         json_array_append_new(tensors, tensor_json(qm_source_at(source, i)));
-    json_t *result = json_pack(
-        "{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:O?, s:O?, s:o}", "path",
-        qc_json_text(path, strlen(path)), "format", qm_source_format(source), "n_tensors",
-        (json_int_t)qm_source_count(source), "n_elements", (json_int_t)f->n_elements, "bytes",
-        (json_int_t)f->n_bytes, "python_floats", (json_int_t)f->n_python_floats, "skipped",
-        (json_int_t)qm_source_skipped(source), "tokenizer", has_tokenizer(source), "inferred",
-        inferred_json(f), "config", qm_source_config(source), "metadata",
-        qm_source_metadata(source), "tensors", tensors);
+    json_t *result =
+        json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:O?, s:O?, s:o, s:o?, s:o?}",
+                  "path", qc_json_text(path, strlen(path)), "format", qm_source_format(source),
+                  "n_tensors", (json_int_t)qm_source_count(source), "n_elements",
+                  (json_int_t)f->n_elements, "bytes", (json_int_t)f->n_bytes, "python_floats",
+                  (json_int_t)f->n_python_floats, "skipped", (json_int_t)qm_source_skipped(source),
+                  "tokenizer", has_tokenizer(source), "inferred", inferred_json(f), "config",
+                  qm_source_config(source), "metadata", qm_source_metadata(source), "tensors",
+                  tensors, "modules", quantized ? qc_modules_json(source, f->config.n_layer) : NULL,
+                  "scales", quantized ? qc_scales_json(source, f->config.n_layer) : NULL);
     int status = qc_print_json(result);
     json_decref(result);
     return status;
@@ -173,11 +208,17 @@ static int inspect_all(const qc_options *opt, const qm_source *source)
     int status = QC_OK;
     if (!qc_findings_make(&found, source)) {
         status = qc_fail_memory();
+    } else if (qc_given(opt, "layer") && opt->layer >= found.config.n_layer) {
+        status = qc_fail(QC_FAILED, "%s: has no layer %" PRId64 ": there are %" PRId32,
+                         qm_source_path(source), opt->layer, found.config.n_layer);
+    } else if (qc_given(opt, "layer") && !opt->json) {
+        status = qc_layer_print(source, (int32_t)opt->layer);
     } else if (opt->json) {
         status = print_json(&found, source);
     } else {
         print_findings(&found, source);
-        status = print_tensors(source);
+        if (found.config.quantized) status = qc_scales_print(source, found.config.n_layer);
+        if (status == QC_OK) status = print_tensors(source);
     }
     qc_findings_free(&found);
     return status;
@@ -260,12 +301,16 @@ const qc_command qc_cmd_inspect = {
     .description =
         "Lists the tensors of a checkpoint directory or file with their types, shapes and sizes, "
         "strides where they are not row-major, and what the names and shapes say of the model: "
-        "its kind and sizes, its head, what is missing.  With --tensor, one tensor: its range, "
-        "mean and first values.",
+        "its kind and sizes, its head, what is missing; of a quantized one, the kind of each "
+        "module "
+        "and a table of the scales.  With --layer, every tensor of one layer, with the numbers in "
+        "full (--json has those of all layers).  With --tensor, one tensor: its range, mean and "
+        "first values.",
     .examples = "quamba inspect models/demo\n"
                 "quamba inspect --tensor backbone.norm_f.weight models/demo\n"
+                "quamba inspect --layer 0 models/demo\n"
                 "quamba inspect --json models/demo\n",
-    .options = "tensor pretrained-dir",
+    .options = "tensor layer pretrained-dir",
     .min_args = 1,
     .max_args = 1,
     .run = run,

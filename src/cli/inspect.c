@@ -2,6 +2,7 @@
 
 #include "base/half.h"
 #include "base/mem.h"
+#include "model/model.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -11,103 +12,49 @@
 
 /* ---- what a checkpoint needs ----------------------------------------------------------------- */
 
-/* Names in backbone.layers.N., per kind; Mamba-1 and -2 as state-spaces and Hugging Face write
- * them, W8A8 as upstream Quamba. */
-static const char *const mamba1[] = {
-    "norm.weight",          "mixer.in_proj.weight", "mixer.conv1d.weight",
-    "mixer.conv1d.bias",    "mixer.x_proj.weight",  "mixer.dt_proj.weight",
-    "mixer.dt_proj.bias",   "mixer.A_log",          "mixer.D",
-    "mixer.out_proj.weight"};
+/* Names in backbone.layers.N. of Mamba-2, which nothing here binds. */
 static const char *const mamba2[] = {
     "norm.weight",       "mixer.in_proj.weight", "mixer.conv1d.weight",
     "mixer.conv1d.bias", "mixer.dt_bias",        "mixer.A_log",
     "mixer.D",           "mixer.norm.weight",    "mixer.out_proj.weight"};
-static const char *const mamba1_w8a8[] = {
-    "norm.weight",
-    "norm.output_scale",
-    "mixer.in_proj.weight",
-    "mixer.in_proj.a",
-    "mixer.in_proj.b",
-    "mixer.in_proj.alpha",
-    "mixer.conv1d.weight",
-    "mixer.conv1d.bias",
-    "mixer.conv1d.weight_scale",
-    "mixer.conv1d.bias_scale",
-    "mixer.conv1d.input_scale",
-    "mixer.conv1d.output_scale",
-    "mixer.x_proj.weight",
-    "mixer.x_proj.a",
-    "mixer.x_proj.b",
-    "mixer.x_proj.alpha",
-    "mixer.dt_proj.weight",
-    "mixer.dt_proj.a",
-    "mixer.dt_proj.b",
-    "mixer.dt_proj.alpha",
-    "mixer.selective_scan.A_log",
-    "mixer.selective_scan.D",
-    "mixer.selective_scan.dt_bias",
-    "mixer.selective_scan.A_scale",
-    "mixer.selective_scan.D_scale",
-    "mixer.selective_scan.dt_bias_scale",
-    "mixer.selective_scan.u_scale",
-    "mixer.selective_scan.dt_scale",
-    "mixer.selective_scan.B_scale",
-    "mixer.selective_scan.C_scale",
-    "mixer.selective_scan.z_scale",
-    "mixer.selective_scan.ssm_state_scale",
-    "mixer.had.x_H_scale",
-    "mixer.out_proj.weight",
-    "mixer.out_proj.a",
-    "mixer.out_proj.b",
-    "mixer.out_proj.alpha",
-};
 
-static const struct {
-    const char *kind;
-    const char *const *names;
-    size_t n;
-} needs[] = {
-    {"mamba1",      mamba1,      QM_COUNT(mamba1)     },
-    {"mamba2",      mamba2,      QM_COUNT(mamba2)     },
-    {"mamba1 w8a8", mamba1_w8a8, QM_COUNT(mamba1_w8a8)},
-};
-
-static const char *find_kind(const qm_config *config, const qm_source *source)
+static const qm_tensor *find_in_source(const void *user, const char *name)
 {
-    bool one = config->mamba_version == 1;
-    const qm_tensor *in = qm_source_find(source, "backbone.layers.0.mixer.in_proj.weight");
-    if (!config->quantized) return one ? "mamba1" : "mamba2";
-    if (in && in->dtype == QM_I8) return one ? "mamba1 w8a8" : "mamba2 w8a8";
-    if (qm_source_find(source, "backbone.layers.0.mixer.in_proj.s_group"))
-        return one ? "mamba1 w4a8" : "mamba2 w4a8";
-    return one ? "mamba1 w4a16" : "mamba2 w4a16";
+    bool embedding = strcmp(name, "backbone.embedding.weight") == 0;
+    return embedding ? qm_config_embedding(user) : qm_source_find(user, name);
 }
 
-static bool need(qc_findings *f, const qm_source *source, const char *name)
+static bool report_missing(void *user, const char *name, const char *instead)
 {
-    return qm_source_find(source, name) ||
-           json_array_append_new(f->missing, json_string(name)) == 0;
+    qc_findings *f = user;
+    if (!instead) return json_array_append_new(f->missing, json_string(name)) == 0;
+    json_t *pair = json_pack("{s:s, s:s}", "name", name, "instead", instead);
+    return json_array_append_new(f->replaced, pair) == 0;
+}
+
+static bool find_missing_mamba2(qc_findings *f, const qm_source *source, int32_t n_layer)
+{
+    for (int32_t layer = 0; layer < n_layer; layer++)
+        for (size_t i = 0; i < QM_COUNT(mamba2); i++) {
+            char name[96];
+            snprintf(name, sizeof name, "backbone.layers.%" PRId32 ".%s", layer, mamba2[i]);
+            if (!qm_source_find(source, name) && !report_missing(f, name, NULL)) return false;
+        }
+    static const char norm_f[] = "backbone.norm_f.weight";
+    return qm_source_find(source, norm_f) || report_missing(f, norm_f, NULL);
 }
 
 /* config.json's number of layers counts where it is larger: the tensors end at the first gap. */
 static bool find_missing(qc_findings *f, const qm_source *source)
 {
-    qm_config said = {0};
+    qm_config said = {0}, config = f->config;
     const json_t *json = qm_source_config(source);
     if (json && qm_config_parse(&said, json, NULL) != QUAMBA_OK) said.n_layer = 0;
-    int32_t n_layer = said.n_layer > f->config.n_layer ? said.n_layer : f->config.n_layer;
-    for (size_t k = 0; k < QM_COUNT(needs); k++) {
-        if (strcmp(needs[k].kind, f->kind) != 0) continue;
-        f->missing_known = true;
-        for (int32_t layer = 0; layer < n_layer; layer++)
-            for (size_t i = 0; i < needs[k].n; i++) {
-                char name[96];
-                snprintf(name, sizeof name, "backbone.layers.%" PRId32 ".%s", layer,
-                         needs[k].names[i]);
-                if (!need(f, source, name)) return false;
-            }
-    }
-    return !f->missing_known || need(f, source, "backbone.norm_f.weight");
+    if (said.n_layer > config.n_layer) config.n_layer = said.n_layer;
+    f->missing_known = config.scheme <= (config.mamba_version == 1 ? QM_W8A8 : QM_FLOAT);
+    if (!f->missing_known) return true;
+    if (config.mamba_version == 2) return find_missing_mamba2(f, source, config.n_layer);
+    return qm_model_missing(&config, find_in_source, source, report_missing, f, NULL) == QUAMBA_OK;
 }
 
 static bool ends_with(const char *text, const char *tail)
@@ -156,13 +103,13 @@ static qc_head find_head(const qm_source *source)
 bool qc_findings_make(qc_findings *f, const qm_source *source)
 {
     quamba_error err;
-    *f = (qc_findings){.kind = "unknown", .missing = json_array()};
-    if (!f->missing) return false;
+    *f = (qc_findings){.kind = "unknown", .missing = json_array(), .replaced = json_array()};
+    if (!f->missing || !f->replaced) return false;
     sum_up(f, source);
     f->head = find_head(source);
     quamba_status status = qm_config_infer(&f->config, source, &err);
     f->is_mamba = f->config.n_layer > 0;
-    if (f->is_mamba) f->kind = find_kind(&f->config, source);
+    if (f->is_mamba) f->kind = qm_config_kind(&f->config);
     if (f->is_mamba && !find_missing(f, source)) return false;
     qm_config whole;
     if (status == QUAMBA_OK) status = qm_config_of(&whole, source, &err);
@@ -173,6 +120,7 @@ bool qc_findings_make(qc_findings *f, const qm_source *source)
 void qc_findings_free(qc_findings *f)
 {
     json_decref(f->missing);
+    json_decref(f->replaced);
     *f = (qc_findings){0};
 }
 

@@ -21,6 +21,7 @@ typedef struct qc_findings {
     qc_head head;
     bool missing_known; /* the names such a checkpoint needs are known */
     json_t *missing;    /* array of names; owned, qc_findings_free */
+    json_t *replaced;   /* what may be missing: array of {"name", "instead"}; owned as well */
     uint64_t n_elements, n_bytes;
     size_t n_python_floats;
 } qc_findings;
@@ -39,5 +40,14 @@ typedef struct qc_statistics {
 
 /* Statistics of all elements, and the first n_first of them widened into first. */
 void qc_tensor_statistics(const qm_tensor *tensor, qc_statistics *s, double *first, size_t n_first);
+
+/* Of a quantized checkpoint: {"embedding": "f16", "in_proj": "w8a8", ...}, and the numbers of each
+ * layer, [{"norm.output_scale": 0.04, ...}, ...].  NULL without memory. */
+json_t *qc_modules_json(const qm_source *source, int32_t n_layer);
+json_t *qc_scales_json(const qm_source *source, int32_t n_layer);
+
+/* The scales of all layers as a table, or every number of one layer.  An exit status. */
+int qc_scales_print(const qm_source *source, int32_t n_layer);
+int qc_layer_print(const qm_source *source, int32_t layer);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include <omp.h>
 #include <stdlib.h>
+#include <string.h>
 
 int32_t qc_n_threads(const qc_options *opt)
 {
@@ -46,6 +47,8 @@ static void note_model(const qc_options *opt, const char *path, const quamba_mod
                        double seconds)
 {
     quamba_model_info info = quamba_model_get_info(model);
+    for (size_t i = 0; quamba_model_warning(model, i) != NULL; i++)
+        qc_warn("%s: %s", path, quamba_model_warning(model, i));
     if (opt->verbose)
         qc_note(opt,
                 "%s: %s, %d layers, %.1f M parameters, %.1f MB of weights (%s), mode %s; opened in "
@@ -66,6 +69,7 @@ int qc_open_model(quamba_model **model, const qc_options *opt, const char *name)
     quamba_model_options options = quamba_model_options_default();
     options.mode = opt->mode;
     options.n_threads = qc_n_threads(opt);
+    options.norm_f_dequant = strcmp(opt->norm_f_fallback, "dequant") == 0;
     double started = qc_now();
     if (quamba_model_open(model, path, &options, &err) != QUAMBA_OK)
         status = qc_fail_error(&err);

@@ -42,16 +42,20 @@ static quamba_status bind_scale(qm_binder *b, int32_t layer, const char *rest, f
     return qm_bind_find(b, QM_SET_F32, 0, NULL, &t);
 }
 
+/* In a listing run: b->name may be absent, for then instead happens. */
+static quamba_status report_absent(qm_binder *b, const char *instead)
+{
+    if (b->missing(b->missing_user, b->name, instead)) return QUAMBA_OK;
+    return qm_fail_memory(b->err, sizeof b->name, "the list of missing tensors");
+}
+
 /* One that a file may lack; *there says whether it does not. */
 static quamba_status bind_optional(qm_binder *b, int32_t layer, const char *rest, float *value,
                                    bool *there, const char *instead)
 {
     const qm_tensor *t = b->find(b->user, qm_bind_name(b, layer, rest));
     *there = t != NULL;
-    if (b->missing)
-        return t || b->missing(b->missing_user, b->name, instead)
-                   ? QUAMBA_OK
-                   : qm_fail_memory(b->err, sizeof b->name, "the list of missing tensors");
+    if (b->missing) return t ? QUAMBA_OK : report_absent(b, instead);
     return t ? read_scalar(b, t, value) : QUAMBA_OK;
 }
 
@@ -356,7 +360,7 @@ static quamba_status bind_norm_f(qm_binder *b)
 
 static quamba_status bind_head(qm_binder *b)
 {
-    static const char bias[] = "lm_head.bias";
+    static const char bias[] = "lm_head.bias", no_bias[] = "the head runs without bias";
     quamba_model *m = b->model;
     const qm_config *c = &m->config;
     const qm_tensor *t = b->find(b->user, qm_bind_name(b, -1, "lm_head.weight"));
@@ -369,11 +373,11 @@ static quamba_status bind_head(qm_binder *b)
     else if (m->embedding.dtype == QM_I8 && !b->missing)
         status = qm_fail(b->err, QUAMBA_E_FORMAT, 0,
                          "tensor lm_head.weight is missing: an INT8 embedding cannot be the head");
-    t = b->find(b->user, qm_bind_name(b, -1, bias));
     if (status != QUAMBA_OK) return status;
-    if (t && !b->missing) return qm_bind_small(b, &m->head_bias, 1, (int64_t[]){c->n_vocab}, false);
-    if (b->missing || is_ours(m)) return QUAMBA_OK;
-    return qm_bind_warn(b, "%s is missing: the head runs without bias", bias);
+    t = b->find(b->user, qm_bind_name(b, -1, bias));
+    if (b->missing) return t ? QUAMBA_OK : report_absent(b, no_bias);
+    if (t) return qm_bind_small(b, &m->head_bias, 1, (int64_t[]){c->n_vocab}, false);
+    return is_ours(m) ? QUAMBA_OK : qm_bind_warn(b, "%s is missing: %s", bias, no_bias);
 }
 
 quamba_status qm_bind_w8a8(qm_binder *b)

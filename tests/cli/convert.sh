@@ -96,6 +96,23 @@ expect 0 "891 tensors" convert -o "$dir/w8" "$fork"
 expect 0 "891" convert --to upstream -o "$dir/w8up" "$dir/w8"
 expect 0 "mamba1 w8a8" inspect "$dir/w8"
 expect 0 "missing     nothing" inspect "$dir/w8"
+expect 0 "modules     embedding f16, in_proj w8a8, conv1d i8, x_proj w8a8" inspect "$dir/w8"
+expect 0 "not there   lm_head.bias" inspect "$dir/w8"
+expect 0 "   23  0.0432  0.0834  0.0834     0.02" inspect "$fork"
+expect 0 "0.0365600586" inspect --layer 23 "$fork"
+expect 1 "has no layer 24: there are 24" inspect --layer 24 "$fork"
+"$QUAMBA" inspect --json "$fork" >"$dir/w8.json" || fail "inspect --json"
+"$python" - "$manifest" "$dir/w8.json" <<'PY' || fail "inspect --json has other scales than the manifest"
+import json, struct, sys
+manifest, got = (json.load(open(f)) for f in sys.argv[1:])
+want = [{} for _ in range(24)]
+for name, entry in manifest.items():
+    if name.startswith("backbone.layers.") and "value" in entry:
+        layer, rest = name.split(".", 3)[2:]
+        want[int(layer)][rest], = struct.unpack("<f", bytes.fromhex(entry["f32"]))
+assert got["scales"] == want and len(want[0]) == 27
+assert got["modules"]["x_proj"] == "w8a8" and got["inferred"]["missing"] == []
+PY
 "$python" - "$manifest" "$dir/w8/model.safetensors" <<'PY' || fail "the safetensors file differs from the manifest"
 import hashlib, json, struct, sys
 manifest = json.load(open(sys.argv[1]))
