@@ -10,7 +10,7 @@ static const quamba_datapath modes[] = {
     {.id = "fp16", .summary = "upstream's half precision: every operator rounds",
      .weights = QM_FORMAT_F16, .activation = QM_FORMAT_F16, .step_state = QM_FORMAT_F16},
     {.id = "0", .summary = "INT8 throughout, the baseline of a quantized checkpoint", .quantized = true,
-     .weights = QM_FORMAT_F16, .activation = QM_FORMAT_F16, .step_state = QM_FORMAT_I8},
+     .weights = QM_FORMAT_F16, .activation = QM_FORMAT_F16},
 };
 /* clang-format on */
 

@@ -99,7 +99,7 @@ static void scan(const qm_thread *t, const qm_segment *seg, int32_t layer, qm_ra
     const size_t e = (size_t)c->d_inner, n_state = (size_t)c->d_state,
                  n = (size_t)(range.end - range.begin), at = (size_t)range.begin;
     const size_t n_bc = (size_t)c->dt_rank + 2 * n_state;
-    const bool step = seg->decode && s->model->datapath->step_state == QM_FORMAT_I8;
+    const bool step = seg->decode && s->model->datapath->knobs.state == QM_STATE_I8END;
     float *state = seg->session->ssm_state + (size_t)layer * n_state * e + at;
     if (step && !seg->session->on_grid) round_state(t, seg, layer, state, n, true);
     for (size_t r = 0; r < (size_t)seg->n_rows; r++) {
