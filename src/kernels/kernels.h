@@ -82,6 +82,21 @@ typedef void qm_scan_f32_fn(const qm_scan_f32_args *args);
  *     y[c] = out + d[c] * u[c] */
 typedef void qm_scan_ref_f32_fn(const qm_scan_f32_args *args);
 
+/* The scan as one tensor expression: the input term formed first, the sum with C by fma.
+ *         h[s][c] = exp(delta[c] * a[s][c]) * h[s][c] + b[s] * (delta[c] * u[c])
+ *         out     = fma(h[s][c], c_[s], out), out starting at +0
+ *     y[c] = out + d[c] * u[c] */
+typedef void qm_scan_se_f32_fn(const qm_scan_f32_args *args);
+
+/* The scan of the Mamba package: a holds A * log2(e), the skip term first.
+ *     du = delta[c] * u[c];  out = d[c] * u[c]
+ *         h[s][c] = fma(exp2(delta[c] * a[s][c]), h[s][c], b[s] * du)
+ *         out     = fma(h[s][c], c_[s], out) */
+typedef void qm_scan_mamba_f32_fn(const qm_scan_f32_args *args);
+
+/* y[i] = y[i] * (z[i] / (1 + exp(-z[i]))), in place */
+typedef void qm_gate_ref_f32_fn(float *restrict y, const float *restrict z, size_t n);
+
 /* y[i] = y[i] * (z[i] * (1 / (1 + exp(-z[i])))), in place */
 typedef void qm_gate_sigmoid_f32_fn(float *restrict y, const float *restrict z, size_t n);
 
@@ -169,6 +184,9 @@ typedef struct qm_kernels {
     qm_scan_f32_fn *scan_f32;
     qm_sum_exp_f32_fn *sum_exp_f32;
     qm_scan_ref_f32_fn *scan_ref_f32;
+    qm_scan_se_f32_fn *scan_se_f32;
+    qm_scan_mamba_f32_fn *scan_mamba_f32;
+    qm_gate_ref_f32_fn *gate_ref_f32;
     qm_gate_sigmoid_f32_fn *gate_sigmoid_f32;
     qm_matvec_i8_fn *matvec_i8;
     qm_matmul_i8_fn *matmul_i8;

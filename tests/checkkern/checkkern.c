@@ -361,6 +361,11 @@ bool check_hadamard_f32(judge *j, qm_hadamard_f32_fn *fn)
     return true;
 }
 
+/* Operators that only have their scalar version yet: nothing to judge. */
+#define check_scan_se_f32(j, fn) ((void)(fn), true)
+#define check_scan_mamba_f32(j, fn) ((void)(fn), true)
+#define check_gate_ref_f32(j, fn) ((void)(fn), true)
+
 /* ---- */
 
 /* A processor that flushes subnormals would make everything here agree on wrong results. */

@@ -55,6 +55,7 @@ static void test_bounds(void **state)
     (void)state;
     const function functions[] = {
         {"qm_expf",      qm_expf,      exp,        1.1, -INFINITY},
+        {"qm_exp2f",     qm_exp2f,     exp2,       1.2, -INFINITY},
         {"qm_logf",      qm_logf,      log,        1.0, -INFINITY},
         {"qm_log1pf",    qm_log1pf,    log1p,      1.0, 0        },
  /* below, 1 + exp(-x) overflows and the result is -0, at most 2e-37 from the truth */
@@ -69,6 +70,8 @@ static void test_special_values(void **state)
 {
     (void)state;
     assert_true(qm_expf(0) == 1 && qm_expf(-INFINITY) == 0 && qm_expf(INFINITY) == INFINITY);
+    assert_true(qm_exp2f(0) == 1 && qm_exp2f(-150) == 0 && qm_exp2f(128) == INFINITY);
+    assert_true(qm_exp2f(NAN) != qm_exp2f(NAN) && qm_exp2f(-149) == 0x1p-149f);
     assert_true(qm_expf(NAN) != qm_expf(NAN) && qm_expf(-104) == 0 && qm_expf(89) == INFINITY);
     assert_true(qm_logf(1) == 0 && qm_logf(0) == -INFINITY && qm_logf(-0.0f) == -INFINITY);
     assert_true(qm_logf(-1) != qm_logf(-1) && qm_logf(INFINITY) == INFINITY);

@@ -45,6 +45,12 @@ void qm_gate_f32_scalar(float *restrict y, const float *restrict z, size_t n)
         y[i] = (y[i] * z[i]) / (1.0f + qm_expf(-z[i]));
 }
 
+void qm_gate_ref_f32_scalar(float *restrict y, const float *restrict z, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = y[i] * (z[i] / (1.0f + qm_expf(-z[i])));
+}
+
 void qm_gate_sigmoid_f32_scalar(float *restrict y, const float *restrict z, size_t n)
 {
     for (size_t i = 0; i < n; i++)
