@@ -232,7 +232,7 @@ static void rotate_rows(const fusing *f, uint16_t *w, int64_t rows, const rotati
 /* Every column of w [t->n][cols]. */
 static void rotate_columns(const fusing *f, uint16_t *w, int32_t cols, const rotation *t)
 {
-#pragma omp parallel for num_threads(f->n_threads)
+#pragma omp parallel for num_threads(f->n_threads) if ((int64_t)t->n * cols >= PARALLEL)
     for (int32_t first = 0; first < cols; first += COLUMNS) {
         float *x = scratch_of_thread(f); /* [COLUMNS][t->n] */
         int32_t count = cols - first < COLUMNS ? cols - first : COLUMNS;

@@ -86,7 +86,7 @@ static float codes(builder *b, qm_tensor *t, const qm_tensor *in)
     const uint16_t *w = in->data;
     t->data = q;
     if (!b->filling) return 1.0f;
-    enum { PIECE = 4096, PARALLEL = 1 << 16 }; /* smaller tensors are not worth waking threads */
+    enum { PIECE = 4096, PARALLEL = 1 << 20 }; /* smaller tensors are not worth waking threads */
     float absmax = 0.0f;
 #pragma omp parallel for num_threads(b->options.n_threads)                                         \
     reduction(max                                                                                  \
