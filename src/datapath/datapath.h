@@ -83,6 +83,8 @@ struct quamba_datapath {
                              stays FP32) */
     qm_format step_state; /* the recurrent state is kept in this from one decode step to the next */
     bool step_log1p;      /* softplus in a decode step: log1p(exp(x)), else log(exp(x) + 1) */
+    bool rotated;         /* out_proj takes the Hadamard transform of y */
+    bool conv_in_steps;   /* the convolution rounds its sum, then adds the bias and rounds again */
 };
 
 /* True when a token's result depends on tokens after it: such a row sees a prompt as a whole. */
@@ -93,5 +95,9 @@ static inline bool qm_sees_whole_prompt(const quamba_datapath *dp)
 
 /* The row of a checkpoint when no mode was chosen. */
 const quamba_datapath *qm_datapath_default(bool quantized);
+
+/* The row that a calibration runs: "fp16" on a rotated model, as upstream's instrumented mixer
+ * computes it.  No mode to choose, so it is not in the table. */
+const quamba_datapath *qm_datapath_calibration(void);
 
 #endif

@@ -10,8 +10,12 @@ static const quamba_datapath modes[] = {
     {.id = "fp16", .summary = "upstream's half precision: every operator rounds",
      .weights = QM_FORMAT_F16, .activation = QM_FORMAT_F16, .step_state = QM_FORMAT_F16},
     {.id = "0", .summary = "INT8 throughout, the baseline of a quantized checkpoint", .quantized = true,
-     .weights = QM_FORMAT_F16, .activation = QM_FORMAT_F16},
+     .weights = QM_FORMAT_F16, .activation = QM_FORMAT_F16, .rotated = true},
 };
+static const quamba_datapath calibration =
+    {.id = "calibration", .summary = "half precision on a rotated model, as upstream observes it",
+     .weights = QM_FORMAT_F16, .activation = QM_FORMAT_F16, .step_state = QM_FORMAT_F16, .rotated = true,
+     .conv_in_steps = true};
 /* clang-format on */
 
 const quamba_datapath *qm_datapath_default(bool quantized)
@@ -21,6 +25,8 @@ const quamba_datapath *qm_datapath_default(bool quantized)
         i++;
     return &modes[i];
 }
+
+const quamba_datapath *qm_datapath_calibration(void) { return &calibration; }
 
 const quamba_datapath *quamba_datapath_at(size_t index)
 {

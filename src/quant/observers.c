@@ -53,12 +53,16 @@ float qm_magnitudes_quantile(const qm_magnitudes *m, float alpha)
 
 float qm_absmax_f32(float largest, const float *x, size_t n)
 {
-    uint32_t most = qm_bits_f32(largest); /* magnitudes are ordered as their bits, NaN above all */
+    enum { LANES = 8 };        /* so that one comparison need not wait for the other */
+    int32_t most[LANES] = {0}; /* magnitudes are ordered as their bits, NaN above all */
     for (size_t i = 0; i < n; i++) {
-        uint32_t bits = qm_bits_f32(x[i]) & 0x7fffffffu;
-        most = bits > most ? bits : most;
+        const int32_t bits = (int32_t)(qm_bits_f32(x[i]) & 0x7fffffffu);
+        most[i % LANES] = bits > most[i % LANES] ? bits : most[i % LANES];
     }
-    return most > 0x7f800000u ? INFINITY : qm_f32_bits(most);
+    int32_t all = (int32_t)qm_bits_f32(largest);
+    for (size_t k = 0; k < LANES; k++)
+        all = most[k] > all ? most[k] : all;
+    return all > 0x7f800000 ? INFINITY : qm_f32_bits((uint32_t)all);
 }
 
 float qm_moving_average(float average, float quantile, bool is_first)

@@ -160,9 +160,9 @@ static qm_thread thread_of(const quamba_session *owner, const qm_pass *pass, qm_
                    .barrier = meeting,
                    .next_output = next_output,
                    .panel = owner->panel + id * qm_panel_floats(c)};
+    if (owner->z) t.z = owner->z + id * (size_t)c->d_inner;
     if (c->quantized) {
         t.acc = owner->acc + id * qm_acc_count(c, owner->options.max_rows);
-        t.z = owner->z + id * (size_t)c->d_inner;
         t.bc = owner->bc + id * max_rows * 2 * (size_t)c->d_state;
         t.state_codes = owner->state_codes + id * (size_t)c->d_inner;
     }

@@ -1,6 +1,7 @@
 /* The mixer of floating-point models. */
 #include "runtime/pass.h"
 
+#include <math.h>
 #include <string.h>
 
 static void norm_rows(const qm_thread *t, const float *weight)
@@ -16,6 +17,22 @@ static void norm_rows(const qm_thread *t, const float *weight)
     }
 }
 
+/* One token of the convolution on n channels; zeros: [n]. */
+static void convolve_token(const qm_thread *t, float *out, const float *const *taps,
+                           const float *weight, const float *bias, const float *zeros, size_t n)
+{
+    const qm_kernels *kernels = &t->s->kernels;
+    const size_t e = (size_t)t->s->model->config.d_inner;
+    const size_t width = (size_t)t->s->model->config.d_conv;
+    const bool in_steps = t->s->model->datapath->conv_in_steps;
+    kernels->conv_f32(out, taps, weight, e, in_steps ? zeros : bias, n, width);
+    if (!in_steps) return;
+    kernels->round_f16(out, n);
+    for (size_t i = 0; i < n; i++)
+        out[i] += bias[i];
+    kernels->round_f16(out, n);
+}
+
 /* Convolution and SiLU of one segment on channels [begin, end), and the inputs it leaves behind. */
 static void convolve(const qm_thread *t, const qm_segment *seg, int32_t layer, qm_range range)
 {
@@ -25,13 +42,13 @@ static void convolve(const qm_thread *t, const qm_segment *seg, int32_t layer, q
     float *state = seg->session->conv_state + (size_t)layer * width * e + range.begin;
     const float *x = t->s->xz + (size_t)seg->first_row * 2 * e + range.begin;
     const float *taps[QM_MAX_CONV];
+    if (t->s->model->datapath->conv_in_steps) memset(t->z, 0, n * sizeof *t->z);
     for (size_t r = 0; r < (size_t)seg->n_rows; r++) {
         for (size_t k = 0; k < width;
              k++) /* token r - (width-1) + k, before the segment: the state */
             taps[k] = r + k + 1 < width ? state + (r + k + 1) * e : x + (r + k + 1 - width) * 2 * e;
         float *out = t->s->conv + ((size_t)seg->first_row + r) * e + range.begin;
-        t->s->kernels.conv_f32(out, taps, l->conv + range.begin, e, l->conv_bias + range.begin, n,
-                               width);
+        convolve_token(t, out, taps, l->conv + range.begin, l->conv_bias + range.begin, t->z, n);
         t->s->kernels.silu_f32(out, n);
         if (t->half) t->s->kernels.round_f16(out, n);
     }
@@ -90,6 +107,21 @@ static void scan(const qm_thread *t, const qm_segment *seg, int32_t layer, qm_ra
         kernels->round_f16(state + k * e, n);
 }
 
+/* Rotates y in place. */
+static void rotate(const qm_thread *t)
+{
+    const quamba_session *s = t->s;
+    const qm_rotation *turn = &s->rotation;
+    const int32_t e = s->model->config.d_inner;
+    const float factor = (float)(1.0 / sqrt((double)e));
+    const qm_range rows = qm_share(t, t->pass->n_rows, 1);
+    for (int32_t i = rows.begin; i < rows.end; i++) {
+        float *y = s->xz + (size_t)i * 2 * (size_t)e;
+        s->kernels.hadamard_f32(y, t->z, turn->signs, (size_t)turn->m, (size_t)turn->width, factor);
+        qm_round_rows(t, y, (size_t)e, 1, e);
+    }
+}
+
 void qm_mix_float(const qm_thread *t, int32_t layer)
 {
     const quamba_session *s = t->s;
@@ -138,6 +170,11 @@ void qm_mix_float(const qm_thread *t, int32_t layer)
     qm_meet(t);
     qm_show(t, QM_EDGE_SCAN_OUT, layer, s->xz, ld_xz, e);
     qm_show_state(t, layer);
+    if (s->model->datapath->rotated) {
+        rotate(t);
+        qm_meet(t);
+        qm_show(t, QM_EDGE_HADAMARD_OUT, layer, s->xz, ld_xz, e);
+    }
     qm_linear_float(t, &l->out_proj, outputs.begin, outputs.end - outputs.begin,
                     s->hidden + outputs.begin, (size_t)d, s->xz, ld_xz, t->pass->n_rows);
     qm_show(t, QM_EDGE_OUT_PROJ_OUT, layer, s->hidden, (size_t)d, d);

@@ -34,15 +34,14 @@ static void layout_codes(quamba_session *s, qm_arena *a, int64_t rows)
     s->codes.dt = QM_CARVE(a, int8_t, rows, c->d_inner);
     s->xz = QM_CARVE(a, float, rows, c->d_inner);
     s->acc = QM_CARVE(a, int32_t, threads, (int64_t)qm_acc_count(c, s->options.max_rows));
-    s->z = QM_CARVE(a, float, threads, c->d_inner);
     s->bc = QM_CARVE(a, float, threads, s->options.max_rows, 2, c->d_state);
-    s->rotation.signs = QM_CARVE(a, int8_t, s->rotation.m, s->rotation.m);
     s->state_codes = QM_CARVE(a, int8_t, threads, c->d_inner);
 }
 
 static void session_layout(quamba_session *s, qm_arena *a)
 {
     const qm_config *c = &s->model->config;
+    const quamba_datapath *dp = s->model->datapath;
     const int64_t rows = s->options.max_rows < QM_SCORE_ROWS ? QM_SCORE_ROWS : s->options.max_rows;
     if (c->quantized) {
         layout_codes(s, a, rows);
@@ -51,6 +50,9 @@ static void session_layout(quamba_session *s, qm_arena *a)
         s->xz = QM_CARVE(a, float, rows, 2, c->d_inner);
         s->x_dbl = QM_CARVE(a, float, rows, c->dt_rank + 2 * c->d_state);
     }
+    if (dp->rotated || dp->conv_in_steps)
+        s->z = QM_CARVE(a, float, s->options.n_threads, c->d_inner);
+    if (dp->rotated) s->rotation.signs = QM_CARVE(a, int8_t, s->rotation.m, s->rotation.m);
     s->ssm_state = QM_CARVE(a, float, c->n_layer, c->d_state, c->d_inner);
     s->lost = QM_CARVE(a, _Atomic uint64_t, c->n_layer + 1, QM_N_EDGES);
     s->residual = QM_CARVE(a, float, rows, c->d_model);
@@ -88,7 +90,7 @@ static quamba_status check_options(const quamba_session_options *opt, uint32_t *
 static quamba_status prepare(quamba_session *s, quamba_error *err)
 {
     const int32_t e = s->model->config.d_inner;
-    if (s->model->config.quantized && !qm_hadamard_split(e, &s->rotation.m, &s->rotation.width))
+    if (s->model->datapath->rotated && !qm_hadamard_split(e, &s->rotation.m, &s->rotation.width))
         return qm_fail(err, QUAMBA_E_UNSUPPORTED, 0,
                        "d_inner is %" PRId32 ": no Hadamard matrix is known for it; 2^k, 12 2^k "
                        "and 40 2^k have one",
@@ -97,7 +99,7 @@ static quamba_status prepare(quamba_session *s, quamba_error *err)
     quamba_status status = qm_arena_alloc(&s->arena, "a session", err);
     if (status != QUAMBA_OK) return status;
     session_layout(s, &s->arena);
-    if (s->model->config.quantized) qm_hadamard_signs(s->rotation.m, s->rotation.signs);
+    if (s->model->datapath->rotated) qm_hadamard_signs(s->rotation.m, s->rotation.signs);
     return QUAMBA_OK;
 }
 

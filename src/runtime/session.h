@@ -87,7 +87,7 @@ struct quamba_session {
     /* scratch of each thread, [n_threads] times */
     float *panel;         /* [qm_panel_floats]: rows widened to FP32, or matmul_i8's scratch */
     int32_t *acc;         /* [qm_acc_count]: INT8 products */
-    float *z;             /* [d_inner] */
+    float *z;             /* [d_inner]; NULL where the mode needs none */
     float *bc;            /* [max_rows][2 d_state]: B and C dequantized */
     int8_t *state_codes;  /* [d_inner] */
     qm_segment *segments; /* [max_rows], as heads: the pass being run */
