@@ -55,20 +55,29 @@ static quamba_status refuse_kind(const qm_config *config, quamba_error *err)
                    qm_config_kind(config));
 }
 
+quamba_status qm_model_begin_source(quamba_model **model, qm_source **source, quamba_error *err)
+{
+    const char *name = qm_source_path(*source);
+    quamba_model *m = *model = qm_alloc(1, sizeof *m);
+    if (!m) return qm_fail_memory(err, sizeof *m, name);
+    m->source = *source;
+    *source = NULL;
+    quamba_status status = qm_config_of(&m->config, m->source, err);
+    if (status == QUAMBA_OK) status = refuse_kind(&m->config, err);
+    return status;
+}
+
 quamba_status qm_model_begin(quamba_model **model, const char *path, quamba_error *err)
 {
+    qm_source *source = NULL;
     *model = NULL;
-    quamba_model *m = qm_alloc(1, sizeof *m);
-    if (!m) return qm_fail_memory(err, sizeof *m, path);
-    quamba_status status = qm_source_open(&m->source, path, err);
-    if (status == QUAMBA_OK) {
-        status = qm_config_of(&m->config, m->source, err);
-        if (status == QUAMBA_OK) status = refuse_kind(&m->config, err);
-        if (status != QUAMBA_OK) qm_fail_in(err, status, path);
-    }
-    if (status != QUAMBA_OK) quamba_model_close(&m);
-    *model = m;
-    return status;
+    quamba_status status = qm_source_open(&source, path, err);
+    if (status != QUAMBA_OK) return status;
+    status = qm_model_begin_source(model, &source, err);
+    qm_source_close(&source); /* unless it was taken */
+    if (status == QUAMBA_OK) return status;
+    quamba_model_close(model);
+    return qm_fail_in(err, status, path);
 }
 
 quamba_status qm_model_finish(quamba_model **model, const char *path, const qm_model_load *load,

@@ -84,6 +84,10 @@ typedef const qm_tensor *qm_find_tensor(const void *user, const char *name);
  * datapath can be chosen; the caller then sets what load describes. */
 quamba_status qm_model_begin(quamba_model **model, const char *path, quamba_error *err);
 
+/* The first step from a source, which the model takes; messages leave out the path.  On failure
+ * *model may be there, to be closed. */
+quamba_status qm_model_begin_source(quamba_model **model, qm_source **source, quamba_error *err);
+
 typedef struct qm_model_load {
     const quamba_datapath *datapath;
     bool half_weights;     /* floating-point weights are rounded to half once */

@@ -411,6 +411,52 @@ static void test_old_float_head(void **state)
     q_files_free(&f);
 }
 
+/* The logits of a prompt's end and of a step after it. */
+static void run(q_files *f, float logits[2][Q_VOCAB])
+{
+    quamba_model *m = must_open(f, false);
+    quamba_session *session = NULL;
+    quamba_error err;
+    const int32_t prompt[] = {3, 1, 4, 1, 5, 9, 2, 6};
+    for (size_t i = 0; i < 2; i++) {
+        const float *row = NULL;
+        quamba_status status = i == 0 ? quamba_session_new(&session, m, NULL, &err) : QUAMBA_OK;
+        if (status == QUAMBA_OK && i == 0)
+            status = quamba_session_prefill(session, prompt, QM_COUNT(prompt), &row, &err);
+        else if (status == QUAMBA_OK)
+            status = quamba_session_step(session, 7, &row, &err);
+        if (status != QUAMBA_OK) fail_msg("%s", err.message);
+        memcpy(logits[i], row, sizeof logits[i]);
+    }
+    quamba_session_free(&session);
+    quamba_model_close(&m);
+}
+
+/* Without the numbers that are written twice, and from either container, a model computes the same;
+ * with another bias it does not. */
+static void test_same_logits(void **state)
+{
+    (void)state;
+    static q_files f;
+    float whole[2][Q_VOCAB], got[2][Q_VOCAB];
+    for (int form = 0; form < 2; form++) {
+        q_files_new(&f, form ? Q_UPSTREAM : Q_SAFETENSORS, true);
+        q_write(&f, q_config);
+        run(&f, form ? got : whole);
+        if (form) assert_memory_equal(whole, got, sizeof got);
+        q_remove(&f, "backbone.norm_f.output_scale");
+        q_remove(&f, LAYER1 "mixer.selective_scan.z_scale");
+        q_write(&f, q_config);
+        run(&f, got);
+        assert_memory_equal(whole, got, sizeof got);
+        q_add_floats(&f, "lm_head.bias", QM_F16, Q_VOCAB, 0);
+        q_write(&f, q_config);
+        run(&f, got);
+        assert_memory_not_equal(whole[1], got[1], sizeof got[1]);
+        q_files_free(&f);
+    }
+}
+
 static void test_old_int8_head(void **state)
 {
     (void)state;
@@ -508,6 +554,7 @@ int main(void)
         cmocka_unit_test(test_bad_tensors),     cmocka_unit_test(test_contradictions),
         cmocka_unit_test(test_other_kinds),     cmocka_unit_test(test_old_float_head),
         cmocka_unit_test(test_old_int8_head),   cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_same_logits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
