@@ -85,7 +85,7 @@ static bool parse_bytes(const char *text, uint32_t *bits)
 /* {"value": 0.25, "f32": "0000803e"} */
 static quamba_status parse_scale(float *out, const json_t *json, quamba_error *err)
 {
-    double value = NAN;
+    double value = (double)NAN;
     const char *bytes = NULL;
     uint32_t bits;
     if (!json_is_object(json))
