@@ -3,7 +3,11 @@
 #ifndef QM_KERNELS_TILE_H
 #define QM_KERNELS_TILE_H
 
+#if defined(__clang__)
+#define QM_UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define QM_UNROLL _Pragma("GCC unroll 8")
+#endif
 #define QM_TILE_INLINE static inline __attribute__((always_inline))
 
 #endif
