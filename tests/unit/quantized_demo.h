@@ -19,7 +19,8 @@ static const char *quantized_demo_directory(const char *variable)
 /* name: of the directory, different for each program; path: where it goes. */
 static void quantize_demo(const char *name, bool with_head, char path[1024])
 {
-    static const char *const files[] = {"model.safetensors", "config.json", "act_scales.json"};
+    static const char *const files[] = {"model.safetensors", "config.json", "act_scales.json",
+                                        "tokenizer.json"};
     char source[1024], scales[1024], old[1200];
     quamba_error err;
     snprintf(source, sizeof source, "%s/models/demo",
