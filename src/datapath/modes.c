@@ -4,13 +4,28 @@
 #include <string.h>
 
 /* clang-format off */
+#define ROW_0 .quantized = true, .weights = QM_FORMAT_F16, .activation = QM_FORMAT_F16, .rotated = true
+
 static const quamba_datapath modes[] = {
     {.id = "fp32", .summary = "FP32 throughout, the reference",
      .weights = QM_FORMAT_F32, .activation = QM_FORMAT_F32, .step_state = QM_FORMAT_F32, .step_log1p = true},
     {.id = "fp16", .summary = "upstream's half precision: every operator rounds",
      .weights = QM_FORMAT_F16, .activation = QM_FORMAT_F16, .step_state = QM_FORMAT_F16},
-    {.id = "0", .summary = "INT8 throughout, the baseline of a quantized checkpoint", .quantized = true,
-     .weights = QM_FORMAT_F16, .activation = QM_FORMAT_F16, .rotated = true},
+    /* Quantized rows: only knobs that differ from row 0, whose knobs are all 0. */
+    {.id = "0", .summary = "INT8 throughout, the baseline", ROW_0},
+    {.id = "2-0", .summary = "u dequantized and quantized again", ROW_0,
+     .knobs = {.u = QM_U_DEQ_REQ}},
+    {.id = "2-1", .summary = "INT8, plain step-by-step scan", ROW_0,
+     .knobs = {.scan = QM_SCAN_REF, .state = QM_STATE_F32}},
+    {.id = "2-2", .summary = "u in FP32 on the INT8 grid", ROW_0,
+     .knobs = {.u = QM_U_DEQ, .scan = QM_SCAN_REF, .state = QM_STATE_F32}},
+    {.id = "2-3", .summary = "FP32 convolution output, quantized before the scan", ROW_0,
+     .knobs = {.grid = QM_GRID_F32, .xp = QM_XP_REQ, .u = QM_U_REQ, .scan = QM_SCAN_REF, .state = QM_STATE_F32}},
+    {.id = "2-4", .summary = "FP32 u in the scan, everything else INT8", ROW_0,
+     .knobs = {.grid = QM_GRID_F32, .xp = QM_XP_REQ, .u = QM_U_VAL, .scan = QM_SCAN_REF, .state = QM_STATE_F32}},
+    {.id = "3", .summary = "as 2-4, convolution input quantized at run time, the tensor scan", ROW_0,
+     .knobs = {.ip = QM_IP_F32, .cin = QM_CIN_DYN_TENSOR, .grid = QM_GRID_F32, .xp = QM_XP_REQ, .u = QM_U_VAL,
+               .scan = QM_SCAN_SE, .state = QM_STATE_F32}},
 };
 static const quamba_datapath calibration =
     {.id = "calibration", .summary = "half precision on a rotated model, as upstream observes it",

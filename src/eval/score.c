@@ -1,5 +1,8 @@
 #include "eval/score.h"
 
+#include "datapath/datapath.h"
+#include "model/model.h"
+
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -17,7 +20,8 @@ struct qm_scorer {
     const quamba_model *model;
     quamba_session_options options;
     bool decode;
-    size_t max_sessions;       /* wanted in one run */
+    bool whole;          /* a prompt is read in one piece, since the datapath looks at all of it */
+    size_t max_sessions; /* wanted in one run */
     quamba_session **sessions; /* the first one has the threads and the scratch */
     size_t n_sessions, sessions_capacity;
     quamba_job *jobs, *pieces;
@@ -40,6 +44,7 @@ quamba_status qm_scorer_new(qm_scorer **scorer, const quamba_model *model,
     *s = (qm_scorer){.model = model,
                      .options = *options,
                      .decode = decode,
+                     .whole = !decode && qm_sees_whole_prompt(model->datapath),
                      .max_sessions = fit < BATCH_SESSIONS ? (size_t)fit : BATCH_SESSIONS};
     return QUAMBA_OK;
 }
@@ -86,12 +91,19 @@ static quamba_status reserve(qm_scorer *s, size_t n_sequences, size_t n_groups, 
     return QUAMBA_OK;
 }
 
+/* Tokens that a group of sequences has in common and that can be read once for all of them. */
+static size_t shared_prefix(const qm_scorer *s, const qm_sequence *group, size_t n)
+{
+    return s->whole ? 0 : qm_shared_prefix(group, n);
+}
+
 /* Runs s->jobs[n_jobs].  Jobs of equal length (segments of a text, a single long item) are cut into
  * pieces, so that an interrupt is soon seen; the cut changes no bit. */
 static quamba_status run_jobs(qm_scorer *s, size_t n_jobs, bool (*cancelled)(void *), void *user,
                               quamba_error *err)
 {
     size_t total = s->jobs[0].n_tokens, step = CHUNK_TOKENS;
+    if (s->whole) step = SIZE_MAX;
     for (size_t j = 1; j < n_jobs; j++)
         if (s->jobs[j].n_tokens != total) step = SIZE_MAX;
     quamba_status status = QUAMBA_OK;
@@ -123,7 +135,7 @@ static void assign_slots(qm_scorer *s, const qm_sequence *sequences, const size_
     for (int pass = 0; pass < 2; pass++) {
         const qm_sequence *group = sequences;
         for (size_t g = 0; g < n_groups; group += group_size[g++]) {
-            bool shares = qm_shared_prefix(group, group_size[g]) > 0;
+            bool shares = shared_prefix(s, group, group_size[g]) > 0;
             if (shares == (pass == 1)) continue;
             s->slots[g] = slot;
             slot += group_size[g];
@@ -140,7 +152,7 @@ static quamba_status run_prefixes(qm_scorer *s, const qm_sequence *sequences,
     size_t n_jobs = 0;
     const qm_sequence *group = sequences;
     for (size_t g = 0; g < n_groups; group += group_size[g++]) {
-        size_t prefix = qm_shared_prefix(group, group_size[g]);
+        size_t prefix = shared_prefix(s, group, group_size[g]);
         quamba_session *session = s->sessions[s->slots[g]];
         if (prefix == 0) continue;
         quamba_session_reset(session);
@@ -150,7 +162,7 @@ static quamba_status run_prefixes(qm_scorer *s, const qm_sequence *sequences,
     quamba_status status = run_jobs(s, n_jobs, cancelled, user, err);
     group = sequences;
     for (size_t g = 0; g < n_groups && status == QUAMBA_OK; group += group_size[g++]) {
-        if (qm_shared_prefix(group, group_size[g]) == 0) continue;
+        if (shared_prefix(s, group, group_size[g]) == 0) continue;
         for (size_t k = 1; k < group_size[g] && status == QUAMBA_OK; k++)
             status =
                 quamba_session_copy(s->sessions[s->slots[g] + k], s->sessions[s->slots[g]], err);
@@ -204,7 +216,7 @@ quamba_status qm_scorer_run(qm_scorer *s, qm_sequence *sequences, const size_t *
     size_t at = 0;
     qm_sequence *group = sequences;
     for (size_t g = 0; g < n_groups; group += group_size[g++]) {
-        size_t prefix = qm_shared_prefix(group, group_size[g]);
+        size_t prefix = shared_prefix(s, group, group_size[g]);
         for (size_t k = 0; k < group_size[g]; k++) {
             size_t slot = s->slots[g] + k;
             if (prefix == 0) quamba_session_reset(s->sessions[slot]);

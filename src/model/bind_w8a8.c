@@ -286,7 +286,8 @@ static quamba_status bind_layer(qm_binder *b, int32_t i, qm_layer *l, int32_t *f
     if (status == QUAMBA_OK) status = bind_scales(b, i, &l->scales, &w, first_without_z);
     if (status == QUAMBA_OK) status = check_factors(b, i, l);
     if (status == QUAMBA_OK) status = bind_vectors(b, i, l, &w);
-    if (status == QUAMBA_OK) l->conv_factor = w.conv * l->scales.x;
+    l->scales.w = w.conv;
+    l->conv_factor = w.conv * l->scales.x;
     return status;
 }
 

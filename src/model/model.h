@@ -21,10 +21,12 @@ typedef struct qm_linear {
 /* Scales of a quantized layer's activations (spec: s_in, s_x, s_z, s_u, s_B, s_C, s_dt, s_h, s_o);
  * all positive and finite.  0 throughout in a floating-point model. */
 typedef struct qm_scales {
-    float in;   /* norm output, in_proj input */
-    float x;    /* in_proj output: the convolution's input */
-    float z;    /* in_proj output: the gate; equal to x in all files that upstream writes */
-    float u;    /* convolution output: x_proj input, the scan's u */
+    float in;          /* norm output, in_proj input */
+    float x;           /* in_proj output: the convolution's input */
+    float z;           /* in_proj output: the gate; equal to x in all files that upstream writes */
+    float w;           /* convolution weight */
+    float u;           /* convolution output: x_proj input, the scan's u */
+    float u_unclipped; /* the same from a calibration without clipping; 0: not known */
     float b, c; /* x_proj output; dt_low shares them and is consumed with dt_proj's factor a */
     float dt;   /* dt_proj output */
     float h;    /* recurrent state between decode steps */

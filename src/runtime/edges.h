@@ -8,9 +8,12 @@
 #define QM_EDGE_LIST(X)                                                                            \
     X(NORM_OUT, "norm_out")         /* d_model: the mixer's input */                               \
     X(IN_PROJ_OUT, "in_proj_out")   /* 2 d_inner: x, then z */                                     \
-    X(CONV_OUT, "conv_out")         /* d_inner: after SiLU */                                      \
+    X(CONV_IN, "conv_in")           /* d_inner: codes at a run-time scale; only in such rows */    \
+    X(CONV_OUT, "conv_out")         /* d_inner: after SiLU (quantized: and after the grid) */      \
+    X(X_PROJ_IN, "x_proj_in")       /* d_inner; quantized models, where it may differ */           \
     X(X_PROJ_OUT, "x_proj_out")     /* dt_rank + 2 d_state: dt_low, B, C */                        \
     X(DT_PROJ_OUT, "dt_proj_out")   /* d_inner: before bias and softplus */                        \
+    X(SCAN_IN, "scan_in")           /* d_inner: u as the scan reads it; quantized models */        \
     X(SCAN_OUT, "scan_out")         /* d_inner: y, gated */                                        \
     X(SSM_STATE, "ssm_state")       /* d_inner: d_state rows, the state after the last token */    \
     X(HADAMARD_OUT, "hadamard_out") /* d_inner: y rotated; only where the mode rotates */          \

@@ -83,7 +83,8 @@ static void multiply_head(const qm_thread *t, int32_t first, int32_t n, float *o
     const quamba_model *m = t->s->model;
     const size_t d = (size_t)m->config.d_model, v = (size_t)m->config.n_vocab;
     if (m->head.dtype == QM_I8)
-        qm_linear_half(t, &m->head, first, n, out + first, v, t->s->codes.norm, d, n_rows);
+        qm_linear_numbers(t, &m->head, m->head.a, true, first, n, out + first, v, t->s->codes.norm,
+                          d, n_rows);
     else
         qm_linear_float(t, &m->head, first, n, out + first, v, t->s->hidden, d, n_rows);
     if (!m->head_bias) return;
@@ -164,6 +165,8 @@ static qm_thread thread_of(const quamba_session *owner, const qm_pass *pass, qm_
     if (c->quantized) {
         t.acc = owner->acc + id * qm_acc_count(c, owner->options.max_rows);
         t.bc = owner->bc + id * max_rows * 2 * (size_t)c->d_state;
+        if (owner->deq) t.deq = owner->deq + id * 2 * (size_t)c->d_conv * (size_t)c->d_inner;
+        if (owner->rates) t.rates = owner->rates + id * (size_t)c->d_state * (size_t)c->d_inner;
         t.state_codes = owner->state_codes + id * (size_t)c->d_inner;
     }
     return t;

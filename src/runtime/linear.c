@@ -93,14 +93,33 @@ void qm_linear_codes(const qm_thread *t, const qm_linear *w, qm_order order, qm_
     }
 }
 
-void qm_linear_half(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n, float *y,
-                    size_t ldy, const int8_t *x, size_t ldx, int32_t n_rows)
+void qm_linear_numbers(const qm_thread *t, const qm_linear *w, float outer, bool half,
+                       int32_t first, int32_t n, float *y, size_t ldy, const int8_t *x, size_t ldx,
+                       int32_t n_rows)
 {
     for (int32_t j = 0, width; j < n; j += width) {
         width = tile_width(n - j, n_rows);
         multiply(t, w, first + j, width, x, ldx, n_rows);
-        for (int32_t i = 0; i < n_rows; i++)
-            t->s->kernels.rescale_f16(y + (size_t)i * ldy + j, t->acc + (size_t)i * (size_t)width,
-                                      w->b, w->a, (size_t)width);
+        for (int32_t i = 0; i < n_rows; i++) {
+            const int32_t *acc = t->acc + (size_t)i * (size_t)width;
+            float *out = y + (size_t)i * ldy + j;
+            if (half)
+                t->s->kernels.rescale_f16(out, acc, w->b, outer, (size_t)width);
+            else
+                for (int32_t k = 0; k < width; k++)
+                    out[k] = outer * (w->b * (float)acc[k]);
+        }
+    }
+}
+
+void qm_linear_dequantized(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n,
+                           float *y, size_t ldy, const float *x, size_t ldx, int32_t n_rows)
+{
+    const size_t k = (size_t)w->n_in;
+    for (int32_t j = 0; j < n; j += QM_PANEL_ROWS) {
+        const size_t width = (size_t)(n - j < QM_PANEL_ROWS ? n - j : QM_PANEL_ROWS);
+        t->s->kernels.dequantize_i8(t->panel, (const int8_t *)w->weight + (size_t)(first + j) * k,
+                                    w->b, width * k);
+        t->s->kernels.matmul_f32(y + j, ldy, t->panel, x, ldx, (size_t)n_rows, width, k);
     }
 }

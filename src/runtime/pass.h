@@ -21,7 +21,7 @@ typedef struct qm_thread {
     _Atomic int32_t *next_output; /* of the head: threads take its outputs in turn */
     float *panel;                 /* the thread's own scratch, see struct quamba_session */
     int32_t *acc;
-    float *z, *bc;
+    float *z, *bc, *deq, *rates;
     int8_t *state_codes;
 } qm_thread;
 
@@ -64,14 +64,25 @@ void qm_foresee(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n
 void qm_linear_float(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n, float *y,
                      size_t ldy, const float *x, size_t ldx, int32_t n_rows);
 
-/* The same on codes: acc = the exact sum.  Codes out: code(second * fl(first * acc)), where the
- * order of the factors a and b of w is the operator's; floats out: half(a * fl(b * acc)). */
+/* The same on codes, acc being the exact sum: codes code(second * fl(first * acc)), where the order
+ * of the factors a and b of w is the operator's ... */
 typedef enum qm_order { QM_FIRST_A, QM_FIRST_B } qm_order;
 void qm_linear_codes(const qm_thread *t, const qm_linear *w, qm_order order, qm_edge edge,
                      int32_t layer, int32_t first, int32_t n, int8_t *y, size_t ldy,
                      const int8_t *x, size_t ldx, int32_t row, int32_t n_rows);
-void qm_linear_half(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n, float *y,
-                    size_t ldy, const int8_t *x, size_t ldx, int32_t n_rows);
+/* ... or numbers outer * fl(b * acc), rounded to half if wanted. */
+void qm_linear_numbers(const qm_thread *t, const qm_linear *w, float outer, bool half,
+                       int32_t first, int32_t n, float *y, size_t ldy, const int8_t *x, size_t ldx,
+                       int32_t n_rows);
+/* FP32 products of numbers and the dequantized weights fl(b * code). */
+void qm_linear_dequantized(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n,
+                           float *y, size_t ldy, const float *x, size_t ldx, int32_t n_rows);
+
+/* Convolution of this thread's channels, all segments, from in_proj's output to x_proj's input and
+ * the scan's u; the threads must meet before another reads them.  Afterwards one thread keeps the
+ * scales of the inputs that the next tokens still see. */
+void qm_convolve_w8a8(const qm_thread *t, int32_t layer, qm_range channels);
+void qm_keep_input_scales(const qm_thread *t, int32_t layer);
 
 /* residual += hidden, these columns of all rows. */
 void qm_add_residual(const qm_thread *t, qm_range columns);

@@ -1,6 +1,5 @@
 #include "runtime/session.h"
 
-#include "base/hadamard.h"
 #include "runtime/edges.h"
 
 #include <inttypes.h>
@@ -22,58 +21,15 @@ quamba_session_options quamba_session_options_default(void)
     return (quamba_session_options){.cpu = "native", .n_threads = 1, .max_rows = 256};
 }
 
-static void layout_codes(quamba_session *s, qm_arena *a, int64_t rows)
-{
-    const qm_config *c = &s->model->config;
-    const int64_t threads = s->options.n_threads;
-    s->conv_codes = QM_CARVE(a, int8_t, c->n_layer, c->d_conv, c->d_inner);
-    s->codes.norm = QM_CARVE(a, int8_t, rows, c->d_model);
-    s->codes.xz = QM_CARVE(a, int8_t, rows, 2, c->d_inner);
-    s->codes.u = QM_CARVE(a, int8_t, rows, c->d_inner);
-    s->codes.x_dbl = QM_CARVE(a, int8_t, rows, c->dt_rank + 2 * c->d_state);
-    s->codes.dt = QM_CARVE(a, int8_t, rows, c->d_inner);
-    s->xz = QM_CARVE(a, float, rows, c->d_inner);
-    s->acc = QM_CARVE(a, int32_t, threads, (int64_t)qm_acc_count(c, s->options.max_rows));
-    s->bc = QM_CARVE(a, float, threads, s->options.max_rows, 2, c->d_state);
-    s->state_codes = QM_CARVE(a, int8_t, threads, c->d_inner);
-}
-
-static void session_layout(quamba_session *s, qm_arena *a)
-{
-    const qm_config *c = &s->model->config;
-    const quamba_datapath *dp = s->model->datapath;
-    const int64_t rows = s->options.max_rows < QM_SCORE_ROWS ? QM_SCORE_ROWS : s->options.max_rows;
-    if (c->quantized) {
-        layout_codes(s, a, rows);
-    } else {
-        s->conv_state = QM_CARVE(a, float, c->n_layer, c->d_conv, c->d_inner);
-        s->xz = QM_CARVE(a, float, rows, 2, c->d_inner);
-        s->x_dbl = QM_CARVE(a, float, rows, c->dt_rank + 2 * c->d_state);
-    }
-    if (dp->rotated || dp->conv_in_steps)
-        s->z = QM_CARVE(a, float, s->options.n_threads, c->d_inner);
-    if (dp->rotated) s->rotation.signs = QM_CARVE(a, int8_t, s->rotation.m, s->rotation.m);
-    s->ssm_state = QM_CARVE(a, float, c->n_layer, c->d_state, c->d_inner);
-    s->lost = QM_CARVE(a, _Atomic uint64_t, c->n_layer + 1, QM_N_EDGES);
-    s->residual = QM_CARVE(a, float, rows, c->d_model);
-    s->hidden = QM_CARVE(a, float, rows, c->d_model);
-    s->conv = QM_CARVE(a, float, rows, c->d_inner);
-    s->delta = QM_CARVE(a, float, rows, c->d_inner);
-    s->panel = QM_CARVE(a, float, s->options.n_threads, (int64_t)qm_panel_floats(c));
-    s->logits = QM_CARVE(a, float, c->n_vocab);
-    s->segments = QM_CARVE(a, qm_segment, s->options.max_rows);
-    s->heads = QM_CARVE(a, qm_head_row, s->options.max_rows);
-}
-
 static quamba_status check_options(const quamba_session_options *opt, uint32_t *cpu,
                                    quamba_error *err)
 {
     if (opt->n_threads < 1 || opt->n_threads > 1024)
         return qm_fail(err, QUAMBA_E_ARGUMENT, 0, "n_threads is %" PRId32 ", must be in 1 .. 1024",
                        opt->n_threads);
-    if (opt->max_rows < 1 || opt->max_rows > 1 << 20)
+    if (opt->max_rows < 1 || opt->max_rows > QM_MAX_ROWS)
         return qm_fail(err, QUAMBA_E_ARGUMENT, 0, "max_rows is %" PRId32 ", must be in 1 .. %d",
-                       opt->max_rows, 1 << 20);
+                       opt->max_rows, QM_MAX_ROWS);
     int64_t flags = qm_cpu_select(opt->cpu);
     if (flags == -1)
         return qm_fail(err, QUAMBA_E_ARGUMENT, 0,
@@ -83,23 +39,6 @@ static quamba_status check_options(const quamba_session_options *opt, uint32_t *
         return qm_fail(err, QUAMBA_E_ARGUMENT, 0, "this processor does not have \"%.40s\"",
                        opt->cpu);
     *cpu = (uint32_t)flags;
-    return QUAMBA_OK;
-}
-
-/* Scratch, and the rotation where the model has one. */
-static quamba_status prepare(quamba_session *s, quamba_error *err)
-{
-    const int32_t e = s->model->config.d_inner;
-    if (s->model->datapath->rotated && !qm_hadamard_split(e, &s->rotation.m, &s->rotation.width))
-        return qm_fail(err, QUAMBA_E_UNSUPPORTED, 0,
-                       "d_inner is %" PRId32 ": no Hadamard matrix is known for it; 2^k, 12 2^k "
-                       "and 40 2^k have one",
-                       e);
-    session_layout(s, &s->arena);
-    quamba_status status = qm_arena_alloc(&s->arena, "a session", err);
-    if (status != QUAMBA_OK) return status;
-    session_layout(s, &s->arena);
-    if (s->model->datapath->rotated) qm_hadamard_signs(s->rotation.m, s->rotation.signs);
     return QUAMBA_OK;
 }
 
@@ -117,7 +56,7 @@ quamba_status quamba_session_new(quamba_session **session, const quamba_model *m
     s->options = opt;
     s->options.cpu = NULL; /* the caller's string may go; the kernels are chosen */
     s->kernels = qm_kernels_select(cpu);
-    status = prepare(s, error);
+    status = qm_session_allocate(s, error);
     if (status != QUAMBA_OK) quamba_session_free(&s);
     *session = s;
     return status;
@@ -128,6 +67,7 @@ void quamba_session_free(quamba_session **session)
     quamba_session *s = *session;
     if (!s) return;
     qm_arena_free(&s->arena);
+    qm_arena_free(&s->scratch);
     free(s->scores);
     free(s);
     *session = NULL;
@@ -155,6 +95,8 @@ quamba_status quamba_session_copy(quamba_session *session, const quamba_session 
         memcpy(session->conv_codes, source->conv_codes, qm_conv_count(c));
     else
         memcpy(session->conv_state, source->conv_state, qm_conv_count(c) * sizeof(float));
+    if (session->conv_scales)
+        memcpy(session->conv_scales, source->conv_scales, qm_conv_scale_count(c) * sizeof(float));
     memcpy(session->ssm_state, source->ssm_state, qm_ssm_count(c) * sizeof(float));
     session->on_grid = source->on_grid;
     session->position = source->position;
@@ -168,6 +110,8 @@ void quamba_session_reset(quamba_session *session)
         memset(session->conv_codes, 0, qm_conv_count(c));
     else
         memset(session->conv_state, 0, qm_conv_count(c) * sizeof(float));
+    if (session->conv_scales)
+        memset(session->conv_scales, 0, qm_conv_scale_count(c) * sizeof(float));
     memset(session->ssm_state, 0, qm_ssm_count(c) * sizeof(float));
     session->on_grid = false;
     session->position = 0;
@@ -212,11 +156,28 @@ static quamba_status check_job(const quamba_job *job, const quamba_session *firs
     return QUAMBA_OK;
 }
 
-/* Adds the next stretch of a job to the pass that owner's arrays describe. */
+/* A row that looks at a whole prompt gets it in one piece: room for the longest of them. */
+static quamba_status make_room(quamba_session *owner, const quamba_job *jobs, size_t n_jobs,
+                               quamba_error *err)
+{
+    size_t longest = (size_t)owner->options.max_rows;
+    for (size_t i = 0; i < n_jobs; i++)
+        if (!jobs[i].decode && jobs[i].n_tokens > longest) longest = jobs[i].n_tokens;
+    if (!qm_sees_whole_prompt(owner->model->datapath) || longest == (size_t)owner->options.max_rows)
+        return QUAMBA_OK;
+    if (longest > QM_MAX_ROWS)
+        return qm_fail(err, QUAMBA_E_LIMIT, longest,
+                       "a prompt of %zu tokens: mode %s reads it in one piece, at most %d", longest,
+                       owner->model->datapath->id, QM_MAX_ROWS);
+    return qm_session_grow(owner, (int32_t)longest, err);
+}
+
+/* Adds the next stretch of a job to the pass that owner's arrays describe, if it fits. */
 static void add_segment(quamba_session *owner, qm_pass *pass, quamba_job *job)
 {
     size_t left = job->n_tokens - job->n_done;
     int32_t room = owner->options.max_rows - pass->n_rows;
+    if (!job->decode && left > (size_t)room && qm_sees_whole_prompt(owner->model->datapath)) return;
     int32_t n = job->decode ? 1 : left < (size_t)room ? (int32_t)left : room;
     qm_segment *seg = &pass->segments[pass->n_segments++];
     *seg = (qm_segment){job->session, job->tokens + job->n_done, pass->n_rows, n, job->decode};
@@ -252,6 +213,8 @@ quamba_status quamba_session_run(quamba_job *jobs, size_t n_jobs, quamba_error *
                                i);
         several = several || jobs[i].targets;
     }
+    quamba_status status = make_room(owner, jobs, n_jobs, error);
+    if (status != QUAMBA_OK) return status;
     if (several && !owner->scores) {
         size_t n = QM_SCORE_ROWS * (size_t)owner->model->config.n_vocab;
         owner->scores = qm_alloc(n, sizeof(float));

@@ -10,6 +10,7 @@
 
 enum {
     QM_PANEL_ROWS = 32, /* rows of a matrix that are widened to FP32 together, per thread */
+    QM_MAX_ROWS = 1 << 20,
     QM_SCORE_ROWS = 16, /* positions whose logits are computed together when scoring */
     QM_HEAD_CHUNK = 512 /* outputs of the head that a thread takes at a time: the largest matrix by
                            far, so one thread that is held up must not hold up all */
@@ -61,33 +62,42 @@ struct quamba_session {
     quamba_tap *tap;
     void *tap_user;
     uint64_t position;
-    qm_arena arena; /* everything below */
+    qm_arena arena, scratch; /* everything below: what stays, and what grows with max_rows */
 
     /* The last inputs of the convolution, [n_layer][d_conv][d_inner], oldest first: numbers, or in
      * a quantized model codes at in_proj's output scale; the other is NULL. */
     float *conv_state;
     int8_t *conv_codes;
+    float *conv_scales; /* [n_layer][d_conv]: of those codes where they are found at run time */
     float *
         ssm_state; /* [n_layer][d_state][d_inner]; after a step that keeps INT8, fl(scale * code) */
     bool on_grid;  /* ssm_state is what a step left */
     _Atomic uint64_t *lost; /* [n_layer + 1][QM_N_EDGES]: codes that saturated or were NaN */
 
     /* scratch for max_rows tokens; what two stages do not need at once shares a buffer */
-    float *residual; /* [max_rows][d_model] */
-    float *hidden;   /* [max_rows][d_model]: norm output, later out_proj output */
-    float *xz;       /* [max_rows][2 d_inner]: in_proj output; the x half later holds the scan's y;
-                        quantized: [max_rows][d_inner], y only */
-    float *conv;     /* [max_rows][d_inner]: conv output, the scan's u */
-    float *x_dbl;    /* [max_rows][dt_rank + 2 d_state]; quantized: NULL */
-    float *delta;    /* [max_rows][d_inner] */
-    float *logits;   /* [n_vocab] */
-    qm_codes codes;  /* of a quantized model */
+    float *residual;  /* [max_rows][d_model] */
+    float *hidden;    /* [max_rows][d_model]: norm output, later out_proj output */
+    float *xz;        /* [max_rows][2 d_inner]: in_proj output; the x half later holds the scan's y;
+                         quantized: [max_rows][d_inner], y only */
+    float *conv;      /* [max_rows][d_inner]: conv output, the scan's u */
+    float *x_dbl;     /* [max_rows][dt_rank + 2 d_state]; quantized: NULL */
+    float *delta;     /* [max_rows][d_inner] */
+    float *logits;    /* [n_vocab] */
+    qm_codes codes;   /* of a quantized model, with what some rows need besides: */
+    float *x;         /* [max_rows][d_inner]: in_proj's x as numbers */
+    float *z_numbers; /* [max_rows][d_inner]: in_proj's z as numbers */
+    float *u;         /* [max_rows][d_inner]: the scan's u; conv where that can serve */
+    float *xp_numbers;   /* [max_rows][d_inner]: x_proj's input as numbers; likewise */
+    float *input_scales; /* [max_rows]: of the convolution's input, found at run time */
+    float *maxima;       /* [n_threads][max_rows]: over each thread's channels of a row */
     qm_rotation rotation;
 
     /* scratch of each thread, [n_threads] times */
     float *panel;         /* [qm_panel_floats]: rows widened to FP32, or matmul_i8's scratch */
     int32_t *acc;         /* [qm_acc_count]: INT8 products */
     float *z;             /* [d_inner]; NULL where the mode needs none */
+    float *deq;           /* [2 d_conv][d_inner]: dequantized weights and taps */
+    float *rates;         /* [d_state][d_inner]: A times log2(e) */
     float *bc;            /* [max_rows][2 d_state]: B and C dequantized */
     int8_t *state_codes;  /* [d_inner] */
     qm_segment *segments; /* [max_rows], as heads: the pass being run */
@@ -122,6 +132,18 @@ static inline size_t qm_ssm_count(const qm_config *c)
 {
     return (size_t)c->n_layer * (size_t)c->d_state * (size_t)c->d_inner;
 }
+
+/* Elements of conv_scales. */
+static inline size_t qm_conv_scale_count(const qm_config *c)
+{
+    return (size_t)c->n_layer * (size_t)c->d_conv;
+}
+
+/* Allocates state and scratch of a session whose model and options are set. */
+quamba_status qm_session_allocate(quamba_session *s, quamba_error *err);
+
+/* Scratch for more rows; the state stays.  On failure nothing has changed. */
+quamba_status qm_session_grow(quamba_session *s, int32_t max_rows, quamba_error *err);
 
 /* Runs a pass through the whole model on owner's threads and scratch, advances the states of its
  * sessions and fills what the head rows ask for.  Everything was checked before; it cannot fail. */

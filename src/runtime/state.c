@@ -1,6 +1,7 @@
 /* A session's state as a blob: little endian, the same on every machine.
  *     "quambaS1"  mode[16]  n_layer d_inner d_state d_conv (i32)  position (u64)
  *     conv_state f32 (quantized: i8) [n_layer][d_conv][d_inner]
+ *     in modes that find the scales of these codes at run time: their scales f32 [n_layer][d_conv]
  *     ssm_state f32 [n_layer][d_state][d_inner]
  *     hash (u64) of all bytes before it */
 #include "base/hash.h"
@@ -58,16 +59,26 @@ static void put_header(unsigned char header[HEADER_BYTES], const quamba_session 
     put(header + HEADER_BYTES - 8, s->position, 8);
 }
 
-static size_t size_of_conv(const quamba_session *s)
+/* Sizes of the parts of a session's blob, in bytes. */
+typedef struct qm_blob {
+    size_t conv, scales, ssm, whole;
+} qm_blob;
+
+static qm_blob blob_of(const quamba_session *s)
 {
-    return qm_conv_count(&s->model->config) * (s->conv_codes ? 1 : sizeof(float));
+    const qm_config *c = &s->model->config;
+    qm_blob b = {.conv = qm_conv_count(c) * (s->conv_codes ? 1 : sizeof(float)),
+                 .scales = s->conv_scales ? qm_conv_scale_count(c) * sizeof(float) : 0,
+                 .ssm = qm_ssm_count(c) * sizeof(float)};
+    b.whole = HEADER_BYTES + b.conv + b.scales + b.ssm + HASH_BYTES;
+    return b;
 }
 
 quamba_status quamba_session_save(const quamba_session *s, void *blob, size_t capacity,
                                   size_t *n_bytes, quamba_error *error)
 {
-    const size_t conv_bytes = size_of_conv(s), n_ssm = qm_ssm_count(&s->model->config);
-    const size_t size = HEADER_BYTES + conv_bytes + n_ssm * sizeof(float) + HASH_BYTES;
+    const qm_blob b = blob_of(s);
+    const size_t size = b.whole;
     *n_bytes = size;
     if (!blob) return QUAMBA_OK;
     if (capacity < size)
@@ -76,10 +87,11 @@ quamba_status quamba_session_save(const quamba_session *s, void *blob, size_t ca
     unsigned char *at = blob;
     put_header(at, s);
     if (s->conv_codes)
-        memcpy(at + HEADER_BYTES, s->conv_codes, conv_bytes);
+        memcpy(at + HEADER_BYTES, s->conv_codes, b.conv);
     else
-        put_floats(at + HEADER_BYTES, s->conv_state, conv_bytes / sizeof(float));
-    put_floats(at + HEADER_BYTES + conv_bytes, s->ssm_state, n_ssm);
+        put_floats(at + HEADER_BYTES, s->conv_state, b.conv / sizeof(float));
+    put_floats(at + HEADER_BYTES + b.conv, s->conv_scales, b.scales / sizeof(float));
+    put_floats(at + HEADER_BYTES + b.conv + b.scales, s->ssm_state, b.ssm / sizeof(float));
     put(at + size - HASH_BYTES, qm_hash64(at, size - HASH_BYTES, 0), HASH_BYTES);
     return QUAMBA_OK;
 }
@@ -87,8 +99,8 @@ quamba_status quamba_session_save(const quamba_session *s, void *blob, size_t ca
 quamba_status quamba_session_load(quamba_session *s, const void *blob, size_t n_bytes,
                                   quamba_error *error)
 {
-    const size_t conv_bytes = size_of_conv(s), n_ssm = qm_ssm_count(&s->model->config);
-    const size_t size = HEADER_BYTES + conv_bytes + n_ssm * sizeof(float) + HASH_BYTES;
+    const qm_blob b = blob_of(s);
+    const size_t size = b.whole;
     const unsigned char *at = blob;
     unsigned char wanted[HEADER_BYTES];
     if (n_bytes < HEADER_BYTES || memcmp(at, magic, sizeof magic) != 0)
@@ -112,10 +124,11 @@ quamba_status quamba_session_load(quamba_session *s, const void *blob, size_t n_
         return qm_fail(error, QUAMBA_E_FORMAT, size - HASH_BYTES,
                        "damaged: the hash at the end does not fit");
     if (s->conv_codes)
-        memcpy(s->conv_codes, at + HEADER_BYTES, conv_bytes);
+        memcpy(s->conv_codes, at + HEADER_BYTES, b.conv);
     else
-        get_floats(s->conv_state, at + HEADER_BYTES, conv_bytes / sizeof(float));
-    get_floats(s->ssm_state, at + HEADER_BYTES + conv_bytes, n_ssm);
+        get_floats(s->conv_state, at + HEADER_BYTES, b.conv / sizeof(float));
+    get_floats(s->conv_scales, at + HEADER_BYTES + b.conv, b.scales / sizeof(float));
+    get_floats(s->ssm_state, at + HEADER_BYTES + b.conv + b.scales, b.ssm / sizeof(float));
     s->on_grid = false; /* rounding what is on the grid changes nothing */
     s->position = get(at + HEADER_BYTES - 8, 8);
     return QUAMBA_OK;
