@@ -13,20 +13,35 @@ enum { TESTING_LIMIT = 100 };
 
 /* ---- what is to be run ----------------------------------------------------------------------- */
 
-static int add_run(qc_eval *e, const char *name, size_t n_name, const qm_task *task, char *path)
+static int add_run(qc_eval *e, const char *name, size_t n_name, const qm_task *task, char *path,
+                   bool decode)
 {
     char *copy = qm_strndup(name, n_name);
     if (path != NULL && copy != NULL &&
         qm_grow(&e->runs, &e->runs_capacity, e->n_runs + 1, sizeof *e->runs)) {
-        e->runs[e->n_runs++] = (qc_eval_run){.name = copy, .path = path, .task = task};
+        e->runs[e->n_runs++] =
+            (qc_eval_run){.name = copy, .path = path, .task = task, .decode = decode};
         for (size_t i = 0; i + 1 < e->n_runs; i++)
-            if (strcmp(e->runs[i].name, copy) == 0)
+            if (strcmp(e->runs[i].name, copy) == 0 && e->runs[i].decode == decode)
                 return qc_fail(QC_USAGE, "eval: %s is named twice", copy);
         return QC_OK;
     }
     free(copy);
     free(path);
     return qc_fail_memory();
+}
+
+/* One run, or with --scoring both two of them; takes path. */
+static int add_runs(qc_eval *e, const char *name, size_t n_name, const qm_task *task, char *path)
+{
+    const bool both = strcmp(e->opt->scoring, "both") == 0;
+    char *second = both && path != NULL ? qm_strndup(path, strlen(path)) : NULL;
+    int status = add_run(e, name, n_name, task, path, strcmp(e->opt->scoring, "decode") == 0);
+    if (!both || status != QC_OK) {
+        free(second);
+        return status;
+    }
+    return add_run(e, name, n_name, task, second, true);
 }
 
 static int fail_task(const char *name, size_t size)
@@ -50,7 +65,7 @@ static int add_tasks(qc_eval *e, const char *tasks, const char *data_dir)
         snprintf(name, sizeof name, "%.*s", (int)(size < 63 ? size : 63), at);
         const qm_task *task = qm_task_find(name);
         if (task == NULL || task->file == NULL) return fail_task(at, size);
-        int status = add_run(e, name, size, task, qm_path_join(data_dir, task->file));
+        int status = add_runs(e, name, size, task, qm_path_join(data_dir, task->file));
         if (status != QC_OK) return status;
         at += size;
         if (*at == '\0') return QC_OK;
@@ -66,7 +81,7 @@ static int add_text(qc_eval *e, const char *path)
     json_t *key = json_stringn(name, size); /* fails where the name cannot be a key of JSON */
     if (key == NULL) size = strlen(name = "text");
     json_decref(key);
-    return add_run(e, name, size, qm_task_find("text"), qm_strndup(path, strlen(path)));
+    return add_runs(e, name, size, qm_task_find("text"), qm_strndup(path, strlen(path)));
 }
 
 static int choose_runs(qc_eval *e)
@@ -125,7 +140,7 @@ static char *records_path(const qc_eval *e, const qc_eval_run *run)
                    run->task->file != NULL ? "" : "text-", run->name);
     if (opt->fewshot > 0 && run->task->form != QM_TASK_TEXT)
         qm_text_printf(&name, ".fewshot%d-seed%lld", (int)opt->fewshot, (long long)opt->seed);
-    if (strcmp(opt->scoring, "decode") == 0) qm_text_puts(&name, ".decode");
+    if (run->decode) qm_text_puts(&name, ".decode");
     if (e->limit > 0) qm_text_printf(&name, ".limit%lld", (long long)e->limit);
     qm_text_puts(&name, ".jsonl");
     if (!name.failed) path = qm_path_join(opt->log_dir, name.data);
@@ -160,7 +175,7 @@ static int score(qc_eval *e, qc_eval_run *run)
     quamba_eval_options o = quamba_eval_options_default();
     o.task = run->task->name;
     o.path = run->path;
-    o.decode = strcmp(opt->scoring, "decode") == 0;
+    o.decode = run->decode;
     o.fewshot = run->task->form == QM_TASK_TEXT ? 0 : (int32_t)opt->fewshot;
     o.seed = (uint64_t)opt->seed;
     o.limit = (uint64_t)e->limit;

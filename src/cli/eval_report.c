@@ -93,7 +93,7 @@ static void table_rows(qc_table *table, const qc_eval_run *run)
     char duration[32];
     for (size_t m = 0; m < QM_COUNT(metrics); m++) {
         if (isnan(metrics[m].value)) continue;
-        qc_table_cell(table, "%s", run->name);
+        qc_table_cell(table, "%s%s", run->name, run->decode ? ", decode" : "");
         qc_table_cell(table, "%s", metrics[m].name);
         qc_table_cell(table, "%.4f", metrics[m].value);
         if (isnan(metrics[m].error))
@@ -142,17 +142,16 @@ static json_t *task_json(const quamba_eval_result *r)
 
 static json_t *text_json(const char *text) { return qc_json_text(text, strlen(text)); }
 
-/* The object that is printed with --json and appended to the log. */
-static json_t *result_json(const qc_eval *e)
+/* What was measured by one form of scoring, added to *failed like json_object_set_new's result. */
+static json_t *scores_json(const qc_eval *e, bool decode, json_t *result, int *failed)
 {
-    const qc_options *opt = e->opt;
     json_t *tasks = json_object(), *ppl = json_object(), *ppl_stderr = json_object();
     json_t *n_samples = json_object(), *n_items = json_object(), *files = json_object();
     json_t *seconds = json_object();
     for (size_t i = 0; i < e->n_runs; i++) {
         const qc_eval_run *run = &e->runs[i];
         const quamba_eval_result *r = &run->result;
-        if (!run->was_started || r->n_done == 0) continue;
+        if (!run->was_started || r->n_done == 0 || run->decode != decode) continue;
         if (run->task->form == QM_TASK_TEXT) {
             set_real(ppl, run->name, r->perplexity);
             set_real(ppl_stderr, run->name, r->perplexity_stderr);
@@ -164,6 +163,28 @@ static json_t *result_json(const qc_eval *e)
         json_object_set_new(seconds, run->name, json_real(run->seconds));
         if (run->records != NULL) json_object_set_new(files, run->name, text_json(run->records));
     }
+    *failed |= json_object_set_new(result, "lm_eval", tasks);
+    *failed |= json_object_set_new(result, "ppl", ppl);
+    *failed |= json_object_set_new(result, "ppl_stderr", ppl_stderr);
+    *failed |= json_object_set_new(result, "n_samples", n_samples);
+    *failed |= json_object_set_new(result, "n_items", n_items);
+    *failed |= json_object_set_new(result, "per_sample_file", files);
+    *failed |= json_object_set_new(result, "seconds", seconds);
+    return result;
+}
+
+/* The object that is printed with --json and appended to the log.  With --scoring both, "decode"
+ * has the members of the second form. */
+static json_t *result_json(const qc_eval *e)
+{
+    const qc_options *opt = e->opt;
+    const bool both = strcmp(opt->scoring, "both") == 0;
+    int failed = 0;
+    json_t *result = json_object();
+    scores_json(e, strcmp(opt->scoring, "decode") == 0, result, &failed);
+    if (both)
+        failed |=
+            json_object_set_new(result, "decode", scores_json(e, true, json_object(), &failed));
     char timestamp[32] = "";
     time_t now = time(NULL);
     struct tm local;
@@ -171,10 +192,6 @@ static json_t *result_json(const qc_eval *e)
         strftime(timestamp, sizeof timestamp, "%Y-%m-%d %H:%M:%S", &local);
     const char *mode = quamba_model_get_info(e->model).mode;
     const quamba_datapath *datapath = quamba_datapath_find(mode);
-    json_t *result = json_object();
-    int failed = json_object_set_new(result, "lm_eval", tasks);
-    failed |= json_object_set_new(result, "ppl", ppl);
-    failed |= json_object_set_new(result, "ppl_stderr", ppl_stderr);
     failed |= json_object_set_new(result, "timestamp", json_string(timestamp));
     failed |= json_object_set_new(result, "args", qc_options_json(opt, &qc_cmd_eval));
     failed |= json_object_set_new(result, "mode", json_string(mode));
@@ -183,13 +200,9 @@ static json_t *result_json(const qc_eval *e)
     failed |= json_object_set_new(
         result, "mode_source",
         json_string(opt->mode != NULL ? qc_env_source(opt, "mode") : "default"));
-    failed |= json_object_set_new(result, "n_samples", n_samples);
-    failed |= json_object_set_new(result, "n_items", n_items);
-    failed |= json_object_set_new(result, "per_sample_file", files);
     failed |= json_object_set_new(result, "weights_hash", json_string(e->weights_hash));
     failed |= json_object_set_new(result, "build",
                                   json_string("quamba " QUAMBA_VERSION ", compiler " __VERSION__));
-    failed |= json_object_set_new(result, "seconds", seconds);
     if (failed == 0) return result;
     json_decref(result);
     return NULL;

@@ -9,6 +9,7 @@
 typedef struct qc_eval_run {
     char *name, *path, *records; /* owned; records is NULL without --log-dir */
     const qm_task *task;
+    bool decode; /* scored token by token */
     bool was_started;
     quamba_status status;
     quamba_eval_result result;

@@ -191,6 +191,8 @@ head -n 20 data/wikitext2.txt >story.txt
 mkdir crlf
 expect 0 '"story": [0-9]' --text story.txt --json "$model"
 grep '"story": [0-9.]*$' out | head -n 1 >story
+expect 0 '^cloze, decode +acc' --scoring both --limit 3 "$model"
+expect 0 '"decode": ' --scoring both --limit 3 --json "$model"
 expect 0 . --text story.txt --scoring decode --json "$model"
 cmp story <(grep '"story": [0-9.]*$' out | head -n 1) || fail "decode of a text differs"
 sed 's/$/\r/' story.txt >crlf/story.txt
