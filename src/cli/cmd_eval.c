@@ -1,6 +1,8 @@
 /* quamba eval: tasks and perplexity. */
 #include "cli/eval_report.h"
 
+#include "quant/simulate.h"
+
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -10,6 +12,8 @@
 #include <string.h>
 
 enum { TESTING_LIMIT = 100 };
+
+#define QC_KIND(id, name, text) ", " name
 
 /* ---- what is to be run ----------------------------------------------------------------------- */
 
@@ -129,8 +133,8 @@ static bool on_cancelled(void *user)
     return qc_interrupted();
 }
 
-/* LOGS/MODEL.MODE.TASK[.fewshotK-seedS][.decode][.limitN].jsonl: runs that differ on purpose do not
- * get in each other's way. */
+/* LOGS/MODEL.MODE.TASK[.fewshotK-seedS][.float-KINDS][.decode][.limitN].jsonl: runs that differ on
+ * purpose do not get in each other's way. */
 static char *records_path(const qc_eval *e, const qc_eval_run *run)
 {
     const qc_options *opt = e->opt;
@@ -140,6 +144,8 @@ static char *records_path(const qc_eval *e, const qc_eval_run *run)
                    run->task->file != NULL ? "" : "text-", run->name);
     if (opt->fewshot > 0 && run->task->form != QM_TASK_TEXT)
         qm_text_printf(&name, ".fewshot%d-seed%lld", (int)opt->fewshot, (long long)opt->seed);
+    if (opt->act_scales != NULL)
+        qm_text_printf(&name, ".float-%s", opt->leave_float != NULL ? opt->leave_float : "none");
     if (run->decode) qm_text_puts(&name, ".decode");
     if (e->limit > 0) qm_text_printf(&name, ".limit%lld", (long long)e->limit);
     qm_text_puts(&name, ".jsonl");
@@ -167,9 +173,12 @@ static int score(qc_eval *e, qc_eval_run *run)
     const qc_options *opt = e->opt;
     quamba_session_options session = qc_session_options(opt);
     watch w = {.opt = opt, .name = run->name};
-    char identity[64];
-    snprintf(identity, sizeof identity, "%s, tokenizer %016llx", e->weights_hash,
-             (unsigned long long)e->tokenizer_hash);
+    char identity[128];
+    int n = snprintf(identity, sizeof identity, "%s, tokenizer %016llx", e->weights_hash,
+                     (unsigned long long)e->tokenizer_hash);
+    if (opt->act_scales != NULL)
+        snprintf(identity + n, sizeof identity - (size_t)n, ", scales %016llx, float %x",
+                 (unsigned long long)e->scales_hash, (unsigned)e->simulated_kinds);
     if (opt->log_dir != NULL && (run->records = records_path(e, run)) == NULL)
         return qc_fail_memory();
     quamba_eval_options o = quamba_eval_options_default();
@@ -209,12 +218,40 @@ static int score(qc_eval *e, qc_eval_run *run)
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
+/* With --act-scales the model imitates W8A8 in floating point, some kinds of tensors left alone. */
+static int open_simulation(qc_eval *e, const char *model_path)
+{
+    const qc_options *opt = e->opt;
+    quamba_error err = {0};
+    uint32_t kinds = 0;
+    int status = qc_check_cpu(opt);
+    if (status != QC_OK) return status;
+    if (qm_kinds_parse(&kinds, opt->leave_float != NULL ? opt->leave_float : "none", &err) !=
+        QUAMBA_OK) {
+        qm_text kinds_text = {0};
+        for (int kind = 0; kind < QM_N_KINDS; kind++)
+            qm_text_printf(&kinds_text, "%s%s", kind > 0 ? ", " : "", qm_kind_name(kind));
+        qc_fail(QC_USAGE, "--leave-float: %s: all, none, or some of %s", err.message,
+                kinds_text.failed ? "" : kinds_text.data);
+        qm_text_free(&kinds_text);
+        return QC_USAGE;
+    }
+    if (qm_simulate(&e->model, model_path, opt->act_scales, kinds, opt->cpu, qc_n_threads(opt),
+                    &err) != QUAMBA_OK)
+        return qc_fail_error(&err);
+    e->simulated_kinds = kinds;
+    return QC_OK;
+}
+
 static int open_all(qc_eval *e, const char *model_path)
 {
     const qc_options *opt = e->opt;
     quamba_error err = {0};
     int status = qc_open_tokenizer(&e->tokenizer, opt, opt->args[0]);
-    if (status == QC_OK) status = qc_open_model(&e->model, opt, opt->args[0]);
+    if (status == QC_OK && opt->act_scales != NULL)
+        status = open_simulation(e, model_path);
+    else if (status == QC_OK)
+        status = qc_open_model(&e->model, opt, opt->args[0]);
     if (status == QC_OK) status = qc_check_vocabulary(e->tokenizer, e->model);
     if (status == QC_OK) status = qc_eval_identify(e, model_path);
     if (status == QC_OK && opt->log_dir != NULL && qm_make_dirs(opt->log_dir, &err) != QUAMBA_OK)
@@ -228,6 +265,10 @@ static int run_eval(const qc_options *opt)
     if ((opt->resume || opt->overwrite) && opt->log_dir == NULL)
         return qc_fail(QC_USAGE, "--%s: needs the --log-dir of the run before",
                        opt->resume ? "resume" : "overwrite");
+    if (opt->leave_float != NULL && opt->act_scales == NULL)
+        return qc_fail(QC_USAGE, "--leave-float: needs --act-scales FILE, the scales of the rest");
+    if (opt->act_scales != NULL && opt->mode != NULL)
+        return qc_fail(QC_USAGE, "--act-scales imitates mode 0: it takes no mode");
     if (opt->resume && opt->overwrite)
         return qc_fail(QC_USAGE, "--resume and --overwrite exclude each other");
     e.limit = opt->limit > 0 ? opt->limit : opt->testing ? TESTING_LIMIT : 0;
@@ -256,16 +297,25 @@ const qc_command qc_cmd_eval = {
         "perplexity of the last word) and on plain texts (perplexity), with standard errors.  "
         "Prompt forms and scoring rules are those of lm-evaluation-harness 0.4; perplexity of a "
         "text is taken over segments of 2048 tokens, each from a zero state.\n\n"
-        "Task files are JSON lines in --data-dir.  Without --tasks and --text the project's own "
-        "cloze passages, data/cloze.jsonl, are scored.\n\n"
-        "With --log-dir every item leaves a record as it is finished, and the result is appended "
-        "to a JSON log; a run that was interrupted goes on with --resume and gives the same bits "
-        "as one without a break.  Without --resume a finished run's records are replaced, an "
-        "unfinished run's only with --overwrite.",
+        "With --act-scales a floating-point checkpoint imitates its W8A8 form: weights and "
+        "activations are rounded to the INT8 grids, sums stay FP32; --leave-float names kinds of "
+        "tensors that are not rounded, to see what each costs: all, none" QM_KIND_LIST(
+            QC_KIND) ".\n\n"
+                     "Task files are JSON lines in --data-dir.  Without --tasks and --text the "
+                     "project's own "
+                     "cloze passages, data/cloze.jsonl, are scored.\n\n"
+                     "With --log-dir every item leaves a record as it is finished, and the result "
+                     "is appended "
+                     "to a JSON log; a run that was interrupted goes on with --resume and gives "
+                     "the same bits "
+                     "as one without a break.  Without --resume a finished run's records are "
+                     "replaced, an "
+                     "unfinished run's only with --overwrite.",
     .examples = "quamba eval models/demo\n"
                 "quamba eval --text README.md models/demo\n"
                 "quamba eval --testing --log-dir logs --json models/demo\n",
-    .options = "tasks text protocol fewshot scoring limit testing data-dir log-dir resume "
+    .options = "tasks text protocol fewshot scoring act-scales leave-float limit testing data-dir "
+               "log-dir resume "
                "overwrite mode norm-f-fallback cpu threads seed pretrained-dir",
     .min_args = 1,
     .max_args = 1,

@@ -34,16 +34,14 @@ static char *base_name(const char *path)
     return name;
 }
 
-static uint64_t file_hash(const char *dir, const char *name)
+static uint64_t file_hash(const char *path)
 {
     qm_map map;
     uint64_t hash = 0;
-    char *path = qm_path_is_dir(dir) ? qm_path_join(dir, name) : NULL;
     if (path != NULL && qm_map_open(&map, path, NULL) == QUAMBA_OK) {
         hash = qm_hash64(map.data, map.size, 0);
         qm_map_close(&map);
     }
-    free(path);
     return hash;
 }
 
@@ -53,7 +51,11 @@ int qc_eval_identify(qc_eval *e, const char *model_path)
     uint64_t hash = 0;
     if (qm_checkpoint_hash(model_path, &hash, &err) != QUAMBA_OK) return qc_fail_error(&err);
     snprintf(e->weights_hash, sizeof e->weights_hash, "%016llx", (unsigned long long)hash);
-    e->tokenizer_hash = file_hash(model_path, "tokenizer.json");
+    char *tokenizer =
+        qm_path_is_dir(model_path) ? qm_path_join(model_path, "tokenizer.json") : NULL;
+    e->tokenizer_hash = file_hash(tokenizer);
+    e->scales_hash = file_hash(e->opt->act_scales);
+    free(tokenizer);
     const char *mode = quamba_model_get_info(e->model).mode;
     bool quantized = strcmp(mode, "fp32") != 0 && strcmp(mode, "fp16") != 0;
     char *name = base_name(model_path);

@@ -23,7 +23,8 @@ typedef struct qc_eval {
     quamba_model *model;
     char *log_name; /* the model's name, "_fp16" behind it when it is not quantized */
     char weights_hash[17];
-    uint64_t tokenizer_hash;
+    uint64_t tokenizer_hash, scales_hash; /* of the file of --act-scales, 0 without it */
+    uint32_t simulated_kinds;             /* with --act-scales, those left in floating point */
     qc_eval_run *runs;
     size_t n_runs, runs_capacity;
 } qc_eval;

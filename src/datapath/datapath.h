@@ -100,4 +100,7 @@ const quamba_datapath *qm_datapath_default(bool quantized);
  * computes it.  No mode to choose, so it is not in the table. */
 const quamba_datapath *qm_datapath_calibration(void);
 
+/* The row of a rotated floating-point model that imitates a quantized one (quant/simulate.h). */
+const quamba_datapath *qm_datapath_simulation(void);
+
 #endif

@@ -31,6 +31,10 @@ static const quamba_datapath calibration =
     {.id = "calibration", .summary = "half precision on a rotated model, as upstream observes it",
      .weights = QM_FORMAT_F16, .activation = QM_FORMAT_F16, .step_state = QM_FORMAT_F16, .rotated = true,
      .conv_in_steps = true};
+static const quamba_datapath simulation =
+    {.id = "w8a8-sim", .summary = "FP32 on a rotated model whose tensors are rounded to INT8 grids",
+     .weights = QM_FORMAT_F32, .activation = QM_FORMAT_F32, .step_state = QM_FORMAT_F32, .step_log1p = true,
+     .rotated = true};
 /* clang-format on */
 
 const quamba_datapath *qm_datapath_default(bool quantized)
@@ -42,6 +46,8 @@ const quamba_datapath *qm_datapath_default(bool quantized)
 }
 
 const quamba_datapath *qm_datapath_calibration(void) { return &calibration; }
+
+const quamba_datapath *qm_datapath_simulation(void) { return &simulation; }
 
 const quamba_datapath *quamba_datapath_at(size_t index)
 {

@@ -103,6 +103,7 @@ void quamba_model_close(quamba_model **model)
     qm_source_close(&m->source);
     free(m->warnings);
     free(m->random);
+    free(m->grid);
     free(m);
     *model = NULL;
 }

@@ -63,7 +63,9 @@ struct quamba_model {
     bool half_weights;               /* weights are rounded to half once */
     qm_source *source;               /* keeps the mapping alive; NULL for random weights */
     qm_arena arena;
-    void *random;                  /* the weights of qm_model_random, owned; else NULL */
+    void *random; /* weights that no file holds, owned; else NULL */
+    float *grid;  /* [n_layer][edges of the runtime], owned: of a floating-point model whose edges
+                     are rounded to an INT8 grid, their scales, 0 where they are not; else NULL */
     qm_layer *layers;              /* [n_layer] */
     qm_linear embedding;           /* [n_vocab][d_model]; INT8: row v times embedding_scales[v] */
     const float *embedding_scales; /* [n_vocab], half values; NULL unless the embedding is INT8 */

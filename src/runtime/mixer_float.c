@@ -4,8 +4,9 @@
 #include <math.h>
 #include <string.h>
 
-static void norm_rows(const qm_thread *t, const float *weight)
+static void norm_rows(const qm_thread *t, int32_t layer)
 {
+    const float *weight = t->s->model->layers[layer].norm;
     const qm_config *c = &t->s->model->config;
     size_t d = (size_t)c->d_model;
     qm_range rows = qm_share(t, t->pass->n_rows, 1);
@@ -14,6 +15,7 @@ static void norm_rows(const qm_thread *t, const float *weight)
         t->s->kernels.rms_norm_f32(out, t->s->residual + (size_t)i * d, weight, (float)c->norm_eps,
                                    d);
         qm_round_rows(t, out, d, 1, c->d_model);
+        qm_snap_rows(t, QM_EDGE_NORM_OUT, layer, out, d, 1, c->d_model);
     }
 }
 
@@ -51,6 +53,7 @@ static void convolve(const qm_thread *t, const qm_segment *seg, int32_t layer, q
         convolve_token(t, out, taps, l->conv + range.begin, l->conv_bias + range.begin, t->z, n);
         t->s->kernels.silu_f32(out, n);
         if (t->half) t->s->kernels.round_f16(out, n);
+        qm_snap_rows(t, QM_EDGE_CONV_OUT, layer, out, e, 1, (int32_t)n);
     }
     for (size_t k = 0; k < width; k++) { /* oldest first, so a row is read before it is replaced */
         size_t from = (size_t)seg->n_rows + k; /* in state rows, then in new rows */
@@ -105,10 +108,11 @@ static void scan(const qm_thread *t, const qm_segment *seg, int32_t layer, qm_ra
     qm_round_rows(t, y, 2 * e, seg->n_rows, (int32_t)n);
     for (size_t k = 0; half_state && k < n_state; k++)
         kernels->round_f16(state + k * e, n);
+    if (seg->decode) qm_snap_rows(t, QM_EDGE_SSM_STATE, layer, state, e, c->d_state, (int32_t)n);
 }
 
 /* Rotates y in place. */
-static void rotate(const qm_thread *t)
+static void rotate(const qm_thread *t, int32_t layer)
 {
     const quamba_session *s = t->s;
     const qm_rotation *turn = &s->rotation;
@@ -119,6 +123,7 @@ static void rotate(const qm_thread *t)
         float *y = s->xz + (size_t)i * 2 * (size_t)e;
         s->kernels.hadamard_f32(y, t->z, turn->signs, (size_t)turn->m, (size_t)turn->width, factor);
         qm_round_rows(t, y, (size_t)e, 1, e);
+        qm_snap_rows(t, QM_EDGE_HADAMARD_OUT, layer, y, (size_t)e, 1, e);
     }
 }
 
@@ -132,16 +137,18 @@ void qm_mix_float(const qm_thread *t, int32_t layer)
     const qm_range channels = qm_share(t, e, QM_CHANNEL_ALIGN),
                    outputs = qm_share(t, d, QM_CHANNEL_ALIGN);
     const qm_range part = qm_share(t, n_bc, 1);
-    const int32_t n = channels.end - channels.begin;
+    const int32_t n = channels.end - channels.begin, n_rows = t->pass->n_rows;
 
     qm_foresee(t, &l->in_proj, channels.begin, n);
-    norm_rows(t, l->norm);
+    norm_rows(t, layer);
     qm_meet(t);
     qm_show(t, QM_EDGE_NORM_OUT, layer, s->hidden, (size_t)d, d);
-    for (int32_t half = 0; half < 2; half++) /* this thread's channels of x, then of z */
-        qm_linear_float(t, &l->in_proj, half * e + channels.begin, n,
-                        s->xz + half * e + channels.begin, ld_xz, s->hidden, (size_t)d,
-                        t->pass->n_rows);
+    for (int32_t half = 0; half < 2; half++) { /* this thread's channels of x, then of z */
+        float *xz = s->xz + half * e + channels.begin;
+        qm_linear_float(t, &l->in_proj, half * e + channels.begin, n, xz, ld_xz, s->hidden,
+                        (size_t)d, n_rows);
+        qm_snap_rows(t, QM_EDGE_IN_PROJ_OUT, layer, xz, ld_xz, n_rows, n);
+    }
     qm_show(t, QM_EDGE_IN_PROJ_OUT, layer, s->xz, ld_xz, 2 * e);
     qm_foresee(t, &l->x_proj, part.begin, part.end - part.begin);
     for (int32_t i = 0; i < t->pass->n_segments; i++)
@@ -149,20 +156,20 @@ void qm_mix_float(const qm_thread *t, int32_t layer)
     qm_meet(t);
     qm_show(t, QM_EDGE_CONV_OUT, layer, s->conv, (size_t)e, e);
     /* x_proj has few outputs: share the rows when there are many, else the outputs. */
-    if (t->pass->n_rows >= QM_PANEL_ROWS) {
-        qm_range rows = qm_share(t, t->pass->n_rows, 1);
-        qm_linear_float(t, &l->x_proj, 0, n_bc, s->x_dbl + (size_t)rows.begin * (size_t)n_bc,
-                        (size_t)n_bc, s->conv + (size_t)rows.begin * (size_t)e, (size_t)e,
-                        rows.end - rows.begin);
-    } else {
-        qm_linear_float(t, &l->x_proj, part.begin, part.end - part.begin, s->x_dbl + part.begin,
-                        (size_t)n_bc, s->conv, (size_t)e, t->pass->n_rows);
-    }
+    const bool by_rows = n_rows >= QM_PANEL_ROWS;
+    const qm_range rows = by_rows ? qm_share(t, n_rows, 1) : (qm_range){0, n_rows};
+    const qm_range cols = by_rows ? (qm_range){0, n_bc} : part;
+    float *x_dbl = s->x_dbl + (size_t)rows.begin * (size_t)n_bc + cols.begin;
+    qm_linear_float(t, &l->x_proj, cols.begin, cols.end - cols.begin, x_dbl, (size_t)n_bc,
+                    s->conv + (size_t)rows.begin * (size_t)e, (size_t)e, rows.end - rows.begin);
+    qm_snap_rows(t, QM_EDGE_X_PROJ_OUT, layer, x_dbl, (size_t)n_bc, rows.end - rows.begin,
+                 cols.end - cols.begin);
     qm_foresee(t, &l->dt_proj, channels.begin, n);
     qm_meet(t);
     qm_show(t, QM_EDGE_X_PROJ_OUT, layer, s->x_dbl, (size_t)n_bc, n_bc);
     qm_linear_float(t, &l->dt_proj, channels.begin, n, s->delta + channels.begin, (size_t)e,
-                    s->x_dbl, (size_t)n_bc, t->pass->n_rows);
+                    s->x_dbl, (size_t)n_bc, n_rows);
+    qm_snap_rows(t, QM_EDGE_DT_PROJ_OUT, layer, s->delta + channels.begin, (size_t)e, n_rows, n);
     qm_show(t, QM_EDGE_DT_PROJ_OUT, layer, s->delta, (size_t)e, e);
     qm_foresee(t, &l->out_proj, outputs.begin, outputs.end - outputs.begin);
     for (int32_t i = 0; i < t->pass->n_segments; i++)
@@ -171,7 +178,7 @@ void qm_mix_float(const qm_thread *t, int32_t layer)
     qm_show(t, QM_EDGE_SCAN_OUT, layer, s->xz, ld_xz, e);
     qm_show_state(t, layer);
     if (s->model->datapath->rotated) {
-        rotate(t);
+        rotate(t, layer);
         qm_meet(t);
         qm_show(t, QM_EDGE_HADAMARD_OUT, layer, s->xz, ld_xz, e);
     }

@@ -14,6 +14,22 @@ void qm_round_rows(const qm_thread *t, float *y, size_t ld, int32_t n_rows, int3
         t->s->kernels.round_f16(y + (size_t)i * ld, (size_t)n);
 }
 
+void qm_snap_rows(const qm_thread *t, qm_edge edge, int32_t layer, float *y, size_t ld,
+                  int32_t n_rows, int32_t n)
+{
+    enum { CHUNK = 256 };
+    int8_t codes[CHUNK];
+    if (!t->s->model->grid) return;
+    const float scale = t->s->model->grid[(size_t)layer * QM_N_EDGES + (size_t)edge];
+    for (int32_t r = 0; scale > 0.0f && r < n_rows; r++)
+        for (int32_t i = 0; i < n; i += CHUNK) {
+            float *at = y + (size_t)r * ld + i;
+            const size_t width = (size_t)(n - i < CHUNK ? n - i : CHUNK);
+            t->s->kernels.quantize_even_i8(codes, at, scale, width);
+            t->s->kernels.dequantize_i8(at, codes, scale, width);
+        }
+}
+
 /* A view of n_rows rows of a segment from row on; the caller fills in what it shows. */
 static quamba_view view_of(const qm_segment *seg, qm_edge edge, int32_t layer, int32_t row,
                            int32_t n_rows, int32_t n_cols)

@@ -40,6 +40,10 @@ static inline void qm_meet(const qm_thread *t)
 /* Rounds rows to half if the datapath does. */
 void qm_round_rows(const qm_thread *t, float *y, size_t ld, int32_t n_rows, int32_t n);
 
+/* Rounds rows to the INT8 grid that the model has for this edge, if any; they stay FP32. */
+void qm_snap_rows(const qm_thread *t, qm_edge edge, int32_t layer, float *y, size_t ld,
+                  int32_t n_rows, int32_t n);
+
 /* Shows an edge of all segments to their taps: all threads meet, one calls. */
 void qm_show(const qm_thread *t, qm_edge edge, int32_t layer, const float *data, size_t ld,
              int32_t n_cols);
