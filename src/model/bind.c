@@ -71,6 +71,8 @@ quamba_status qm_model_bind(quamba_model *model, qm_find_tensor *find, const voi
     if (status != QUAMBA_OK) return status;
     b.filling = true;
     status = bind_all(&b);
+    if (status == QUAMBA_OK) qm_bind_turn_all(&b);
+    free(b.turns);
     return status == QUAMBA_OK ? check_matrices(&b) : status;
 }
 

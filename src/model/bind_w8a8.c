@@ -92,10 +92,7 @@ static quamba_status bind_codes(qm_binder *b, qm_linear *linear, int32_t n_out, 
     if ((n_in == 1 || t->stride[0] == 1) && (n_out == 1 || t->stride[1] == n_in)) return QUAMBA_OK;
     int8_t *out = QM_CARVE(&m->arena, int8_t, n_out, n_in);
     linear->weight = out;
-    if (!b->filling) return QUAMBA_OK;
-    qm_transpose_i8(out, t->data, n_in, n_out, t->stride[0], t->stride[1], b->n_threads);
-    if (m->source) qm_source_discard(m->source, t);
-    return QUAMBA_OK;
+    return b->filling ? qm_bind_turn(b, t, out, n_out) : QUAMBA_OK;
 }
 
 /* MODULE.weight, .a, .b and .alpha; terms and a: what MODULE.a must be. */

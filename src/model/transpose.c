@@ -3,8 +3,8 @@
 #include <string.h>
 
 enum {
-    TILE = 64,         /* a cache line of either side */
-    PARALLEL = 1 << 18 /* bytes from which waking threads pays */
+    TILE = 64,  /* a cache line of either side */
+    BLOCK = 512 /* columns that a thread takes at a time */
 };
 
 /* Swaps, across the diagonal, what mask selects of b with the same `shift` bits higher in a. */
@@ -52,13 +52,51 @@ static void transpose_tile(int8_t *out, int64_t out_stride, const int8_t *in, in
 }
 
 void qm_transpose_i8(int8_t *out, const int8_t *in, int64_t n_rows, int64_t n_columns,
-                     int64_t row_stride, int64_t column_stride, int32_t n_threads)
+                     int64_t row_stride, int64_t column_stride)
 {
-    const bool large = n_rows * n_columns > PARALLEL;
-#pragma omp parallel for num_threads(n_threads) schedule(static) if (large)
     for (int64_t c = 0; c < n_columns; c += TILE)
         for (int64_t r = 0; r < n_rows; r += TILE)
             transpose_tile(out + c * n_rows + r, n_rows, in + r * row_stride + c * column_stride,
                            n_rows - r < TILE ? n_rows - r : TILE,
                            n_columns - c < TILE ? n_columns - c : TILE, row_stride, column_stride);
+}
+
+quamba_status qm_bind_turn(qm_binder *b, const qm_tensor *t, int8_t *out, int32_t n_out)
+{
+    if (!qm_grow(&b->turns, &b->turns_capacity, b->n_turns + 1, sizeof *b->turns))
+        return qm_fail_memory(b->err, (b->n_turns + 1) * sizeof *b->turns, b->name);
+    b->turns[b->n_turns++] = (qm_turn){t, out, n_out, 0};
+    return QUAMBA_OK;
+}
+
+static int32_t block_count(const qm_turn *turn) { return (turn->n_out + BLOCK - 1) / BLOCK; }
+
+/* Columns first .. first + BLOCK of a turn. */
+static void turn_block(const qm_turn *turn, int64_t first)
+{
+    const qm_tensor *t = turn->tensor;
+    const int64_t n = turn->n_out - first < BLOCK ? turn->n_out - first : BLOCK;
+    qm_transpose_i8(turn->out + first * t->shape[0], (const int8_t *)t->data + first * t->stride[1],
+                    t->shape[0], n, t->stride[0], t->stride[1]);
+}
+
+void qm_bind_turn_all(qm_binder *b)
+{
+    int64_t n_blocks = 0;
+    for (size_t i = 0; i < b->n_turns; i++) {
+        b->turns[i].n_left = block_count(&b->turns[i]);
+        n_blocks += b->turns[i].n_left;
+    }
+#pragma omp parallel for num_threads(b->n_threads) schedule(dynamic)
+    for (int64_t k = 0; k < n_blocks; k++) {
+        size_t i = 0;
+        int64_t block = k;
+        int32_t left;
+        for (; block >= block_count(&b->turns[i]); i++)
+            block -= block_count(&b->turns[i]);
+        turn_block(&b->turns[i], block * BLOCK);
+#pragma omp atomic capture
+        left = --b->turns[i].n_left;
+        if (left == 0 && b->model->source) qm_source_discard(b->model->source, b->turns[i].tensor);
+    }
 }

@@ -164,13 +164,40 @@ static void test_transpose(void **state)
             for (int64_t gap = 1; gap <= 2; gap++) { /* 2: columns do not lie side by side */
                 const int64_t rows = sizes[i], columns = sizes[j], n = rows * columns;
                 out[n] = 99;
-                qm_transpose_i8(out, in, rows, columns, columns * gap, gap, 2);
+                qm_transpose_i8(out, in, rows, columns, columns * gap, gap);
                 for (int64_t k = 0; k < n; k++)
                     if (out[k] != in[k % rows * columns * gap + k / rows * gap])
                         fail_msg("%d x %d, gap %d: element %d", (int)rows, (int)columns, (int)gap,
                                  (int)k);
                 assert_int_equal(out[n], 99);
             }
+}
+
+/* Matrices of more columns than a thread takes at a time, by several threads. */
+static void test_turns(void **state)
+{
+    (void)state;
+    enum { ROWS = 70 };
+    static const int32_t columns[] = {1300, 1, 512, 513};
+    static int8_t in[ROWS * 1300], out[4][ROWS * 1300];
+    quamba_model model = {0};
+    quamba_error err;
+    qm_binder b = {.model = &model, .n_threads = 3, .err = &err};
+    qm_tensor tensors[4] = {0};
+    for (size_t i = 0; i < sizeof in; i++)
+        in[i] = (int8_t)(i * 2654435761u >> 15);
+    for (int k = 0; k < 4; k++) {
+        uint64_t bytes;
+        tensors[k] = (qm_tensor){.dtype = QM_I8, .data = in};
+        assert_true(qm_tensor_set_shape(&tensors[k], (int64_t[]){ROWS, 1300}, 2, &bytes));
+        assert_int_equal(qm_bind_turn(&b, &tensors[k], out[k], columns[k]), QUAMBA_OK);
+    }
+    qm_bind_turn_all(&b);
+    for (int k = 0; k < 4; k++)
+        for (size_t i = 0; i < sizeof in; i++)
+            if (out[k][i] != (i / ROWS < (size_t)columns[k] ? in[i % ROWS * 1300 + i / ROWS] : 0))
+                fail_msg("turn %d, element %d", k, (int)i);
+    free(b.turns);
 }
 
 /* ---- hostile files --------------------------------------------------------------------------- */
@@ -554,7 +581,7 @@ int main(void)
         cmocka_unit_test(test_bad_tensors),     cmocka_unit_test(test_contradictions),
         cmocka_unit_test(test_other_kinds),     cmocka_unit_test(test_old_float_head),
         cmocka_unit_test(test_old_int8_head),   cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_same_logits),
+        cmocka_unit_test(test_same_logits),     cmocka_unit_test(test_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
