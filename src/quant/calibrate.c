@@ -135,7 +135,7 @@ static void watch_state(watcher *w, int32_t layer, float *values)
         values[MAXIMUM_STATE] = qm_absmax_f32(values[MAXIMUM_STATE], w->row, e);
     }
     for (size_t a = 0; a < w->obs->n_alphas; a++)
-        values[state_at(a)] = qm_magnitudes_quantile(w->state, w->obs->alphas[a]);
+        values[state_at(a)] = qm_magnitudes_quantile(w->state, (float)w->obs->alphas[a]);
 }
 
 /* Half precision may overflow; a scale cannot be infinite. */
@@ -179,7 +179,7 @@ static quamba_status observe(watcher *w, const qm_texts *texts, size_t text, flo
     for (int32_t layer = 0; layer < obs->n_layer; layer++) {
         float *at = values + (size_t)layer * layer_values(obs->n_alphas);
         for (size_t a = 0; a < obs->n_alphas; a++)
-            at[conv_at(a)] = qm_magnitudes_quantile(&w->conv[layer], obs->alphas[a]);
+            at[conv_at(a)] = qm_magnitudes_quantile(&w->conv[layer], (float)obs->alphas[a]);
         watch_state(w, layer, at);
     }
     return check_values(w, text, err);
@@ -225,8 +225,8 @@ static void report(calibration *c)
         n_done = c->n_done;
         if (stop && c->status == QUAMBA_OK && n_done < c->obs->n_texts)
             c->status = qm_fail(c->err, QUAMBA_E_CANCELLED, n_done,
-                                "calibration was cancelled after %zu of %zu texts", n_done,
-                                c->obs->n_texts);
+                                "interrupted after %zu of %zu texts%s", n_done, c->obs->n_texts,
+                                c->record ? "; the same run again goes on from there" : "");
     }
     if (o->progress) o->progress(o->user, n_done, c->obs->n_texts);
 }
@@ -301,9 +301,9 @@ static quamba_status allocate(calibration *c)
         return qm_fail(c->err, QUAMBA_E_ARGUMENT, 0, "%zu alphas, must be 1 .. %d", o->n_alphas,
                        QM_MAX_ALPHAS);
     for (size_t i = 0; i < o->n_alphas; i++)
-        if (!(o->alphas[i] > 0.0f && o->alphas[i] <= 1.0f))
+        if (!((float)o->alphas[i] > 0.0f && o->alphas[i] <= 1.0))
             return qm_fail(c->err, QUAMBA_E_ARGUMENT, i,
-                           "alpha is %g, must be above 0 and at most 1", (double)o->alphas[i]);
+                           "alpha is %g, must be above 0 and at most 1", o->alphas[i]);
     for (size_t i = 0; i < c->texts->n; i++) /* a quantile's counts have 32 bits */
         if (c->texts->begin[i + 1] - c->texts->begin[i] > UINT32_MAX / (size_t)c->d_inner)
             return qm_fail(c->err, QUAMBA_E_LIMIT, i, "text %zu is too long to calibrate with",
@@ -345,6 +345,8 @@ quamba_status qm_calibrate(qm_observations *observations, const qm_fused *fused,
         c.n_done += c.done[i];
     observations->n_resumed = c.n_done;
     if (c.status == QUAMBA_OK) observe_all(&c);
+    const bool hopeless = c.status == QUAMBA_E_FORMAT || c.status == QUAMBA_E_ARGUMENT;
+    if (c.record && hopeless) remove(options->record);
     qm_record_close(&c.record);
     for (int32_t i = 0; c.watchers && i < options->n_threads; i++)
         free_watcher(&c.watchers[i]);

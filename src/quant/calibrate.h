@@ -17,20 +17,21 @@ enum { QM_MAX_ALPHAS = 16 };
 typedef struct qm_observations {
     int32_t n_layer;
     size_t n_texts, n_alphas;
-    float alphas[QM_MAX_ALPHAS];
+    double alphas[QM_MAX_ALPHAS];
     size_t n_values;  /* of a text */
     float *values;    /* [n_texts][n_values], owned, qm_observations_free */
     size_t n_resumed; /* texts that an earlier run had observed */
 } qm_observations;
 
 typedef struct qm_calibration_options {
-    const float *alphas; /* [n_alphas], each in (0, 1]; 1 .. QM_MAX_ALPHAS of them */
+    const double *alphas; /* [n_alphas], each in (0, 1]; 1 .. QM_MAX_ALPHAS of them */
     size_t n_alphas;
     const char *cpu; /* as in quamba_session_options */
     int32_t n_threads;
     /* File that keeps what was observed of each text, so that a run that ends early is continued by
      * the next one with the same model, texts and alphas; anything else in it is replaced.  NULL:
-     * none.  It stays when the run ends; the caller removes it when the result is safe. */
+     * none.  It stays when the run ends, but goes with E_FORMAT and E_ARGUMENT; the caller
+     * removes it when the result is safe. */
     const char *record;
     /* Called in the caller's thread; either may be NULL. */
     void (*progress)(void *user, uint64_t done, uint64_t total);

@@ -269,6 +269,14 @@ quamba_status qm_quantize_w8a8(qm_quantized **out, const qm_fused *fused,
     return status;
 }
 
+const qm_tensor *qm_quantized_find(const void *quantized, const char *name)
+{
+    const qm_quantized *q = quantized;
+    for (size_t i = 0; i < q->n; i++)
+        if (strcmp(q->names[i], name) == 0) return &q->tensors[i];
+    return NULL;
+}
+
 void qm_quantized_free(qm_quantized **quantized)
 {
     qm_quantized *q = *quantized;

@@ -26,6 +26,9 @@ typedef struct qm_quantized {
 quamba_status qm_quantize_w8a8(qm_quantized **out, const qm_fused *fused,
                                const qm_act_scales *scales, const qm_ptq_options *options,
                                quamba_error *err);
+/* An entry by its name, NULL when there is none: a qm_find_tensor with a const qm_quantized as its
+ * user. */
+const qm_tensor *qm_quantized_find(const void *quantized, const char *name);
 void qm_quantized_free(qm_quantized **quantized);
 
 #endif

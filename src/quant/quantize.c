@@ -3,10 +3,12 @@
 #include "format/format.h"
 #include "format/output.h"
 #include "kernels/cpu.h"
+#include "quant/measure.h"
 #include "quant/ptq.h"
 #include "quant/recipe.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +30,8 @@ typedef struct quantizing {
     uint32_t cpu;
     qm_source *source;
     qm_output *output;
+    char *record; /* of an unfinished calibration; NULL without one */
+    qm_measured measured;
     qm_act_scales scales;
     qm_fused *fused;
     qm_quantized *quantized;
@@ -68,9 +72,16 @@ static quamba_status check_options(quantizing *z)
     if (cpu < 0)
         return qm_fail(z->err, QUAMBA_E_ARGUMENT, 0, "this processor does not have \"%.40s\"",
                        o->cpu);
-    if (!o->act_scales)
+    if (!o->act_scales && !o->calibration)
         return qm_fail(z->err, QUAMBA_E_ARGUMENT, 0,
-                       "a file of activation scales must be given (--act-scales FILE)");
+                       "neither activation scales nor texts to measure them on are given");
+    if (o->calib_data_num < 1 || o->calib_data_num > 1 << 20)
+        return qm_fail(z->err, QUAMBA_E_ARGUMENT, 0,
+                       "calib_data_num is %" PRId32 ", must be in 1 .. %d", o->calib_data_num,
+                       1 << 20);
+    if (o->calib_seqlen < 1 || o->calib_seqlen > 1 << 16)
+        return qm_fail(z->err, QUAMBA_E_ARGUMENT, 0,
+                       "calib_seqlen is %" PRId32 ", must be in 1 .. %d", o->calib_seqlen, 1 << 16);
     z->cpu = (uint32_t)cpu;
     return QUAMBA_OK;
 }
@@ -81,9 +92,49 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* Fills scales and what the recipe says about them. */
-static quamba_status find_scales(quantizing *z)
+/* "OUTPUT.calibration" beside the output; the directory it is in is made. */
+static quamba_status name_record(quantizing *z, const char *output_dir)
 {
+    size_t n = strlen(output_dir);
+    while (n > 1 && output_dir[n - 1] == '/')
+        n--;
+    size_t parent = n;
+    while (parent > 0 && output_dir[parent - 1] != '/')
+        parent--;
+    const size_t size = n + sizeof ".calibration";
+    char *dir = qm_strndup(output_dir, parent);
+    z->record = qm_alloc(size, 1);
+    quamba_status status = QUAMBA_OK;
+    if (!dir || !z->record)
+        status = qm_fail_memory(z->err, size, "a path");
+    else
+        snprintf(z->record, size, "%.*s.calibration", (int)n, output_dir);
+    if (status == QUAMBA_OK && parent > 0) status = qm_make_dirs(dir, z->err);
+    free(dir);
+    return status;
+}
+
+static quamba_status measure_scales(quantizing *z, const char *output_dir)
+{
+    const quamba_quantize_options *o = z->options;
+    quamba_status status = name_record(z, output_dir);
+    if (status == QUAMBA_OK)
+        status = qm_measure_scales(&z->scales, &z->measured, z->fused, qm_source_path(z->source),
+                                   z->record, o, z->err);
+    if (status != QUAMBA_OK) return status;
+    z->recipe.calibration = base_name(o->calibration);
+    z->recipe.n_texts = (int64_t)z->measured.n_texts;
+    z->recipe.seqlen = o->calib_seqlen;
+    z->recipe.ids_hash = z->measured.ids_hash;
+    z->recipe.percentile_alpha = z->measured.alpha;
+    if (o->search_alpha) z->recipe.search = &z->measured.search;
+    return QUAMBA_OK;
+}
+
+/* Fills scales and what the recipe says about them. */
+static quamba_status find_scales(quantizing *z, const char *output_dir)
+{
+    if (!z->options->act_scales) return measure_scales(z, output_dir);
     z->recipe.calibration = base_name(z->options->act_scales);
     quamba_status status = qm_act_scales_load(&z->scales, z->options->act_scales, z->err);
     if (status == QUAMBA_OK && z->scales.n_layer != z->fused->config.n_layer)
@@ -151,7 +202,7 @@ static quamba_status quantize(quantizing *z, const char *model_path, const char 
     if (status != QUAMBA_OK) return status;
     status = qm_fuse(&z->fused, z->source, z->cpu, o->n_threads, z->err);
     if (status != QUAMBA_OK) return qm_fail_in(z->err, status, model_path);
-    status = find_scales(z);
+    status = find_scales(z, output_dir);
     if (status == QUAMBA_OK) status = report(z, 1);
     if (status == QUAMBA_OK)
         status = qm_quantize_w8a8(&z->quantized, z->fused, &z->scales, &ptq, z->err);
@@ -168,6 +219,11 @@ quamba_status quamba_quantize(const char *model_path, const char *output_dir,
     quantizing z = {.options = options ? options : &defaults, .err = error};
     quamba_status status = check_options(&z);
     if (status == QUAMBA_OK) status = quantize(&z, model_path, output_dir);
+    /* What another run can use stays: after an interruption, or when the disk was full. */
+    if (z.measured.n_texts > 0 && status != QUAMBA_E_CANCELLED && status != QUAMBA_E_IO &&
+        status != QUAMBA_E_NOMEM)
+        remove(z.record);
+    free(z.record);
     qm_output_close(&z.output);
     qm_quantized_free(&z.quantized);
     qm_act_scales_free(&z.scales);

@@ -47,6 +47,23 @@ static json_t *text(const char *bytes)
 
 static json_t *number_or_null(int64_t n) { return n > 0 ? json_integer(n) : json_null(); }
 
+/* What was tried, on how much text. */
+static json_t *search_of(const qm_search *search, bool *ok)
+{
+    json_t *tried = json_array(), *object = json_object();
+    for (size_t i = 0; i < search->n_tried; i++) {
+        json_t *one = json_object();
+        put(one, "alpha", json_real(search->tried[i].alpha), ok);
+        put(one, "perplexity", json_real(search->tried[i].perplexity), ok);
+        *ok = json_array_append_new(tried, one) == 0 && *ok;
+    }
+    put(object, "n_texts", json_integer((json_int_t)search->n_texts), ok);
+    put(object, "n_tokens", json_integer((json_int_t)search->n_tokens), ok);
+    put(object, "scoring", json_string("prefill"), ok);
+    put(object, "tried", tried, ok);
+    return object;
+}
+
 static json_t *quantization(const qm_recipe *r, bool *ok)
 {
     json_t *calibration = json_object(), *q = json_object();
@@ -58,6 +75,7 @@ static json_t *quantization(const qm_recipe *r, bool *ok)
     put(q, "w_bits", json_integer(r->w_bits), ok);
     put(q, "a_bits", json_integer(r->a_bits), ok);
     put(q, "percentile_alpha", json_real(r->percentile_alpha), ok);
+    if (r->search) put(q, "percentile_alpha_search", search_of(r->search, ok), ok);
     put(q, "quantize_embedding", json_boolean(r->quantize_embedding), ok);
     put(q, "quantize_lm_head", json_boolean(r->quantize_lm_head), ok);
     put(q, "calibration", calibration, ok);

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "model/config.h"
+#include "quant/search.h"
 
 typedef struct qm_recipe {
     int32_t w_bits, a_bits;
@@ -14,6 +15,7 @@ typedef struct qm_recipe {
     const char *calibration; /* name of the file */
     int64_t n_texts, seqlen; /* 0: unknown */
     const char *ids_hash;    /* of the token ids; NULL: unknown */
+    const qm_search *search; /* how percentile_alpha was chosen; NULL: it was given */
 } qm_recipe;
 
 /* Upstream's config.json of the quantized model, with the "quantization_config" object that holds

@@ -91,6 +91,12 @@ static quamba_status resume(qm_record *r, size_t n_blocks, float *values, bool *
     const header want = header_of(r);
     quamba_status status = qm_map_open(&map, r->path, err);
     if (status != QUAMBA_OK) return status;
+    const size_t n_magic = map.size < sizeof want.magic ? map.size : sizeof want.magic;
+    if (n_magic > 0 && memcmp(map.data, want.magic, n_magic) != 0) {
+        qm_map_close(&map);
+        return qm_fail(err, QUAMBA_E_ARGUMENT, 0,
+                       "%.400s: is not the record of a calibration; move it away", r->path);
+    }
     if (map.size >= sizeof want && memcmp(map.data, &want, sizeof want) == 0)
         r->size =
             (off_t)(sizeof want + take_blocks(r, map.data + sizeof want, map.size - sizeof want,

@@ -9,8 +9,9 @@
 typedef struct qm_record qm_record;
 
 /* Opens or creates path, locks it against a second run, and hands the blocks of a run with this key
- * back: values[index * n_values ..] is filled and done[index] set.  Whatever else the file holds is
- * dropped.  A block is n_values floats; index < n_blocks. */
+ * back: values[index * n_values ..] is filled and done[index] set.  Blocks of another
+ * run are dropped; a file that is no record is E_ARGUMENT and stays as it is.  A block is n_values
+ * floats; index < n_blocks. */
 quamba_status qm_record_open(qm_record **record, const char *path, uint64_t key, size_t n_blocks,
                              size_t n_values, float *values, bool *done, quamba_error *err);
 

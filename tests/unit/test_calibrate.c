@@ -180,7 +180,7 @@ static void small_free(small *s)
     test_files_free(&s->files);
 }
 
-static const float alphas[] = {0.9f, 1.0f};
+static const double alphas[] = {0.9, 1.0};
 
 static qm_calibration_options options_of(const char *cpu, int32_t n_threads, const char *record)
 {
@@ -326,7 +326,7 @@ static void test_resume(void **state)
     obs = observe(&s, &o);
     assert_int_equal(obs.n_resumed, 0);
     qm_observations_free(&obs);
-    const float other_alphas[] = {0.9f, 0.99f};
+    const double other_alphas[] = {0.9, 0.99};
     o.alphas = other_alphas;
     obs = observe(&s, &o);
     assert_int_equal(obs.n_resumed, 0);
@@ -357,7 +357,7 @@ static void test_refusals(void **state)
     small_new(&s);
     fuse_small(&s);
     qm_calibration_options o = options_of("native", 2, NULL);
-    static const float bad[] = {0.0f, 1.5f, -1.0f, NAN};
+    static const double bad[] = {0.0, 1.5, -1.0, 1e-300, (double)NAN};
     for (size_t i = 0; i < QM_COUNT(bad); i++) {
         o.alphas = &bad[i];
         o.n_alphas = 1;
@@ -423,7 +423,7 @@ static void test_demo(void **state)
     if (qm_fuse(&s.fused, source, (uint32_t)qm_cpu_select("native"), 2, &err) != QUAMBA_OK)
         fail_msg("%s", err.message);
     s.texts = texts;
-    const float alpha = 0.9995f;
+    const double alpha = 0.9995;
     qm_calibration_options o = options_of("native", 2, NULL);
     o.alphas = &alpha;
     o.n_alphas = 1;
