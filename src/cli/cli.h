@@ -161,6 +161,12 @@ int qc_open_tokenizer(quamba_tokenizer **tokenizer, const qc_options *opt, const
 int qc_new_session(quamba_session **session, const qc_options *opt, const quamba_model *model);
 quamba_session_options qc_session_options(const qc_options *opt);
 
+/* Codes that saturated in a session so far, by the name of their edge: as an object, and as a note
+ * on stderr when there are any. */
+json_t *qc_saturated_json(const quamba_session *session, const quamba_model *model);
+void qc_note_saturated(const qc_options *opt, const quamba_session *session,
+                       const quamba_model *model);
+
 /* QC_OK when --cpu names an instruction set of this processor; else QC_USAGE after a message. */
 int qc_check_cpu(const qc_options *opt);
 

@@ -252,6 +252,7 @@ static int print_json(run_state *run)
         "decode_tokens_per_s", decode_rate(run), "total_ms", 1e3 * (run->ttft + run->decode));
     bad |= numbers == NULL || json_object_update(result, numbers);
     json_decref(numbers);
+    bad |= json_object_set_new(result, "saturated", qc_saturated_json(run->session, run->model));
     int status = qc_print_json(bad ? NULL : result);
     json_decref(result);
     return status;
@@ -271,6 +272,7 @@ static int print_text(run_state *run)
             "%.0f ms",
             run->n_ids, plural(run->n_ids), run->reason->words, decode_rate(run), run->n_prompt,
             plural(run->n_prompt), rate((double)run->n_prompt, run->prefill), 1e3 * run->ttft);
+    if (run->opt->verbose) qc_note_saturated(run->opt, run->session, run->model);
     return QC_OK;
 }
 
