@@ -10,7 +10,7 @@ files=$(find include src -type f \( -name '*.[ch]' -o -name '*.def' -o -name '*.
 awk '
 BEGIN {
     n = split("base 0 format 1 tokenizer 1 kernels 1 cuda 2 model 2 datapath 2 runtime 3 " \
-              "quant 4 eval 4 cli 5", word, " ")
+              "quant 4 eval 4 verify 4 cli 5", word, " ")
     for (i = 1; i < n; i += 2) level[word[i]] = word[i + 1]
 }
 function complain(why) {
