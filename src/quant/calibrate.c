@@ -57,8 +57,9 @@ typedef struct calibration {
     watcher *watchers; /* [n_threads] */
     qm_record *record;
     int32_t d_inner;
-    bool *done;    /* [n_texts] */
-    size_t n_done; /* from here on shared by the threads, under their lock */
+    bool *done; /* [n_texts] */
+    omp_lock_t lock;
+    size_t n_done; /* from here on shared by the threads, under the lock */
     size_t next;
     quamba_status status;
     quamba_error *err;
@@ -192,19 +193,20 @@ static quamba_status observe(watcher *w, const qm_texts *texts, size_t text, flo
 static size_t take_text(calibration *c)
 {
     size_t text = c->obs->n_texts;
-#pragma omp critical(qm_calibration)
+    omp_set_lock(&c->lock);
     if (c->status == QUAMBA_OK) {
         while (c->next < c->obs->n_texts && c->done[c->next])
             c->next++;
         if (c->next < c->obs->n_texts) text = c->next++;
     }
+    omp_unset_lock(&c->lock);
     return text;
 }
 
 static void finish_text(calibration *c, size_t text, quamba_status status, const quamba_error *why)
 {
     const float *values = c->obs->values + text * c->obs->n_values;
-#pragma omp critical(qm_calibration)
+    omp_set_lock(&c->lock);
     if (c->status == QUAMBA_OK) {
         c->status = status;
         if (status != QUAMBA_OK && c->err) *c->err = *why;
@@ -212,6 +214,7 @@ static void finish_text(calibration *c, size_t text, quamba_status status, const
             c->status = qm_record_append(c->record, text, values, c->err);
         c->n_done += c->status == QUAMBA_OK;
     }
+    omp_unset_lock(&c->lock);
 }
 
 /* In the caller's thread, between two of its texts. */
@@ -220,14 +223,13 @@ static void report(calibration *c)
     const qm_calibration_options *o = c->options;
     size_t n_done;
     const bool stop = o->cancelled && o->cancelled(o->user);
-#pragma omp critical(qm_calibration)
-    {
-        n_done = c->n_done;
-        if (stop && c->status == QUAMBA_OK && n_done < c->obs->n_texts)
-            c->status = qm_fail(c->err, QUAMBA_E_CANCELLED, n_done,
-                                "interrupted after %zu of %zu texts%s", n_done, c->obs->n_texts,
-                                c->record ? "; the same run again goes on from there" : "");
-    }
+    omp_set_lock(&c->lock);
+    n_done = c->n_done;
+    if (stop && c->status == QUAMBA_OK && n_done < c->obs->n_texts)
+        c->status = qm_fail(c->err, QUAMBA_E_CANCELLED, n_done,
+                            "interrupted after %zu of %zu texts%s", n_done, c->obs->n_texts,
+                            c->record ? "; the same run again goes on from there" : "");
+    omp_unset_lock(&c->lock);
     if (o->progress) o->progress(o->user, n_done, c->obs->n_texts);
 }
 
@@ -344,7 +346,11 @@ quamba_status qm_calibrate(qm_observations *observations, const qm_fused *fused,
     for (size_t i = 0; i < observations->n_texts && c.status == QUAMBA_OK; i++)
         c.n_done += c.done[i];
     observations->n_resumed = c.n_done;
-    if (c.status == QUAMBA_OK) observe_all(&c);
+    if (c.status == QUAMBA_OK) {
+        omp_init_lock(&c.lock);
+        observe_all(&c);
+        omp_destroy_lock(&c.lock);
+    }
     const bool hopeless = c.status == QUAMBA_E_FORMAT || c.status == QUAMBA_E_ARGUMENT;
     if (c.record && hopeless) remove(options->record);
     qm_record_close(&c.record);
