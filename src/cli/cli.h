@@ -4,6 +4,7 @@
 #ifndef QC_CLI_H
 #define QC_CLI_H
 
+#include "cli/select.h"
 #include "quamba/quamba.h"
 
 #include <jansson.h>
@@ -36,7 +37,12 @@ typedef struct qc_options {
 #undef QC_STRING
 #undef QC_CHOICE
 #undef QC_LIST
-    const char **args; /* positional arguments */
+    struct { /* texts of variables, NULL where not set */
+        const char *quamba_mode;
+        const char *variables[QC_N_VARIABLES]; /* by qc_variable */
+    } environment;
+    qc_mode_choice choice; /* the mode of the run, where the command takes one; its id is in mode */
+    const char **args;     /* positional arguments */
     size_t n_args;
     const char **given; /* names of the options set on the command line, for logs */
     size_t n_given;
@@ -65,9 +71,8 @@ extern const qc_command *const qc_commands[];
 /* True when the option of this name (dashes) stood on the command line. */
 bool qc_given(const qc_options *opt, const char *name);
 
-/* Where a value of "mode" or "cpu" that is not the default came from, for messages: the option or
- * the name of the variable. */
-const char *qc_env_source(const qc_options *opt, const char *name);
+/* Where a --cpu that is not the default came from, for messages: the option or the variable. */
+const char *qc_cpu_source(const qc_options *opt);
 
 /* Every value that the command's options have, by name (with underscores), and "arguments"; NULL
  * without memory. */

@@ -222,7 +222,6 @@ static int open_random(quamba_model **model, const qc_options *opt)
         }
     const quamba_datapath *mode = quamba_datapath_at(0);
     if (opt->mode) mode = quamba_datapath_find(opt->mode);
-    if (!mode) return qc_fail(QC_USAGE, "bench: there is no mode \"%s\"", opt->mode);
     quamba_error err;
     quamba_status status = qm_model_random(model, &config, mode, (uint64_t)opt->seed, &err);
     return status == QUAMBA_OK ? QC_OK : qc_fail_error(&err);
@@ -293,8 +292,8 @@ const qc_command qc_cmd_bench = {
         "of the same weights gets in the same run.",
     .examples = "quamba bench models/demo\n"
                 "quamba bench --shape 130m --prompt-len 512 --json\n",
-    .options =
-        "mode norm-f-fallback cpu threads seed pretrained-dir shape prompt-len gen-len repeat",
+    .options = "mode float-sim-asic-int8 strict-mode legacy-env norm-f-fallback cpu threads seed "
+               "pretrained-dir shape prompt-len gen-len repeat",
     .min_args = 0,
     .max_args = 1,
     .run = run,

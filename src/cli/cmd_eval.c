@@ -315,8 +315,8 @@ const qc_command qc_cmd_eval = {
                 "quamba eval --text README.md models/demo\n"
                 "quamba eval --testing --log-dir logs --json models/demo\n",
     .options = "tasks text protocol fewshot scoring act-scales leave-float limit testing data-dir "
-               "log-dir resume "
-               "overwrite mode norm-f-fallback cpu threads seed pretrained-dir",
+               "log-dir resume overwrite mode float-sim-asic-int8 strict-mode legacy-env "
+               "norm-f-fallback cpu threads seed pretrained-dir",
     .min_args = 1,
     .max_args = 1,
     .run = run_eval,

@@ -339,7 +339,8 @@ const qc_command qc_cmd_generate = {
                 "quamba generate models/demo --load-state book.state --prompt \" The end\"\n",
     .options =
         "prompt prompt-file max-tokens temperature top-k top-p min-p repetition-penalty seed "
-        "stop ignore-eos save-state load-state mode norm-f-fallback cpu threads "
+        "stop ignore-eos save-state load-state mode float-sim-asic-int8 strict-mode legacy-env "
+        "norm-f-fallback cpu threads "
         "pretrained-dir",
     .min_args = 1,
     .max_args = 1,

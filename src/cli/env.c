@@ -2,21 +2,24 @@
 #include "cli/frame.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-const char qc_env_text[] = "QUAMBA_MODE: the mode when --mode is not given.\n"
-                           "QUAMBA_CPU: the instruction set when --cpu is not given.";
+const char qc_env_text[] =
+    "QUAMBA_MODE: the mode when --mode is not given.\n"
+    "FLOAT_SIM_ASIC_INT8, SSM_USE_CUDA_FOR_FP32, SSM_USE_PYTORCH_INT8, CONV1D_MODE23_FP32, "
+    "CONV1D_MODE24_FP32, CONV1D_MODE3_FP32, CONV1D_MODE4_SELECTIVE_GRID: with \"true\" they choose "
+    "a mode as they did in the original program, when neither --mode nor QUAMBA_MODE does.\n"
+    "QUAMBA_CPU: the instruction set when --cpu is not given.";
 
 void qc_env_read(qc_options *opt)
 {
-    const char *mode = getenv("QUAMBA_MODE"), *cpu = getenv("QUAMBA_CPU");
-    if (mode != NULL && mode[0] != '\0') opt->mode = mode;
+    const char *cpu = getenv("QUAMBA_CPU");
+    opt->environment.quamba_mode = getenv("QUAMBA_MODE");
+    for (int v = 0; v < QC_N_VARIABLES; v++)
+        opt->environment.variables[v] = getenv(qc_variable_name((qc_variable)v));
     if (cpu != NULL && cpu[0] != '\0') opt->cpu = cpu;
 }
 
-const char *qc_env_source(const qc_options *opt, const char *name)
+const char *qc_cpu_source(const qc_options *opt)
 {
-    bool is_cpu = strcmp(name, "cpu") == 0;
-    if (qc_given(opt, name)) return is_cpu ? "--cpu" : "--mode";
-    return is_cpu ? "QUAMBA_CPU" : "QUAMBA_MODE";
+    return qc_given(opt, "cpu") ? "--cpu" : "QUAMBA_CPU";
 }

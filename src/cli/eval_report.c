@@ -199,9 +199,7 @@ static json_t *result_json(const qc_eval *e)
     failed |= json_object_set_new(result, "mode", json_string(mode));
     failed |= json_object_set_new(
         result, "datapath", json_string(datapath != NULL ? quamba_datapath_summary(datapath) : ""));
-    failed |= json_object_set_new(
-        result, "mode_source",
-        json_string(opt->mode != NULL ? qc_env_source(opt, "mode") : "default"));
+    failed |= json_object_set_new(result, "mode_source", json_string(opt->choice.source.data));
     failed |= json_object_set_new(result, "weights_hash", json_string(e->weights_hash));
     failed |= json_object_set_new(result, "build",
                                   json_string("quamba " QUAMBA_VERSION ", compiler " __VERSION__));

@@ -1,7 +1,6 @@
 /* Models and sessions, with the common options honoured. */
 #include "cli/frame.h"
 
-#include "base/text.h"
 #include "kernels/cpu.h"
 
 #include <omp.h>
@@ -15,25 +14,10 @@ int32_t qc_n_threads(const qc_options *opt)
     return n > 0 ? n : 1;
 }
 
-/* The id, checked before anything is opened: a typing error should not cost a long load. */
-static int check_mode(const qc_options *opt)
-{
-    if (opt->mode == NULL || quamba_datapath_find(opt->mode) != NULL) return QC_OK;
-    qm_text ids = {0};
-    for (size_t i = 0; quamba_datapath_at(i) != NULL; i++)
-        qm_text_printf(&ids, "%s%s", i > 0 ? ", " : "", quamba_datapath_id(quamba_datapath_at(i)));
-    qc_fail(QC_USAGE,
-            "%s %s: no such mode here: an unquantized checkpoint runs in %s; quantized modes need "
-            "a quantized checkpoint, so quantize first",
-            qc_env_source(opt, "mode"), opt->mode, ids.failed ? "fp32" : ids.data);
-    qm_text_free(&ids);
-    return QC_USAGE;
-}
-
 int qc_check_cpu(const qc_options *opt)
 {
     int64_t flags = qm_cpu_select(opt->cpu);
-    const char *source = qc_env_source(opt, "cpu");
+    const char *source = qc_cpu_source(opt);
     if (flags == -1)
         return qc_fail(QC_USAGE, "%s %s: no such instruction set: one of %s", source, opt->cpu,
                        qm_cpu_names());
@@ -61,8 +45,7 @@ int qc_open_model(quamba_model **model, const qc_options *opt, const char *name)
 {
     quamba_error err = {0};
     *model = NULL;
-    int status = check_mode(opt);
-    if (status == QC_OK) status = qc_check_cpu(opt);
+    int status = qc_check_cpu(opt);
     if (status != QC_OK) return status;
     char *path = qc_model_path(opt, name);
     if (path == NULL) return QC_FAILED;

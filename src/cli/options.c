@@ -312,6 +312,32 @@ static int check_count(const qc_options *opt, const qc_command *command)
     return QC_OK;
 }
 
+/* The mode, once for the whole run. */
+static int choose_mode(qc_options *opt)
+{
+    qc_mode_request request = {
+        .mode = qc_given(opt, "mode") ? opt->mode : NULL,
+        .quamba_mode = opt->environment.quamba_mode,
+        .float_sim_flag = opt->float_sim_asic_int8,
+        .strict = opt->strict_mode,
+        .as_fork = strcmp(opt->legacy_env, "fork") == 0,
+    };
+    memcpy(request.variables, opt->environment.variables, sizeof request.variables);
+    bool chosen = qc_mode_select(&opt->choice, &request);
+    for (const char *line = opt->choice.warnings.data; line != NULL && *line != '\0';) {
+        size_t n = strcspn(line, "\n");
+        qc_warn("%.*s", (int)n, line);
+        line += n + 1;
+    }
+    opt->mode = opt->choice.id;
+    if (chosen && opt->choice.knobs != NULL)
+        return qc_fail(QC_USAGE, "%s: the original runs mode %s with %s, which is not built",
+                       opt->choice.source.data, opt->choice.id, opt->choice.knobs);
+    if (chosen) return QC_OK;
+    if (opt->choice.error.size == 0) return qc_fail_memory();
+    return qc_fail(QC_USAGE, "%s", opt->choice.error.data);
+}
+
 int qc_options_parse(qc_options *opt, const qc_command *command, int argc, char **argv)
 {
     *opt = (qc_options){.argc = argc, .argv = argv};
@@ -333,13 +359,17 @@ int qc_options_parse(qc_options *opt, const qc_command *command, int argc, char 
             if (status != QC_OK) return status;
         }
     }
-    return opt->help || opt->version ? QC_OK : check_count(opt, command);
+    if (opt->help || opt->version) return QC_OK;
+    int status = check_count(opt, command);
+    if (status == QC_OK && has_word(command->options, "mode")) status = choose_mode(opt);
+    return status;
 }
 
 void qc_options_free(qc_options *opt)
 {
     for (size_t i = 0; i < QM_COUNT(options); i++)
         if (options[i].kind == QC_KIND_LIST) free(*(void **)((char *)opt + options[i].offset));
+    qc_mode_choice_free(&opt->choice);
     free(opt->args);
     free(opt->given);
     *opt = (qc_options){0};

@@ -154,7 +154,7 @@ refused 2 'not both' "$model" --prompt x --prompt-file "$dir/prompt"
 refused 2 '--stop: the text is empty' "$model" --prompt x --stop ''
 refused 2 'from 0 to 100' "$model" --prompt x --temperature 101
 refused 2 'from 0 to 1$' "$model" --prompt x --top_p 1.5
-refused 2 'no such mode.*fp32, fp16.*quantize' "$model" --prompt x --mode 7-3
+refused 2 'not quantized, mode 2-4 needs INT8 weights: quantize' "$model" --prompt x --mode 2-4
 refused 2 'no such instruction set.*scalar' "$model" --prompt x --cpu sse9
 refused 1 "$dir/nothing" "$dir/nothing" --prompt x
 refused 1 "$dir/nothing" "$model" --prompt-file "$dir/nothing"
@@ -165,7 +165,7 @@ ln -s "$model"/* "$dir/other"
 rm "$dir/other/tokenizer.json"
 sed 's/"<|endoftext|>"/"<|nothing|>"/g' "$model/tokenizer.json" > "$dir/other/tokenizer.json"
 refused 2 'prompt is empty and the tokenizer has no end-of-text' "$dir/other"
-QUAMBA_MODE=7-3 refused 2 'QUAMBA_MODE 7-3: no such mode' "$model" --prompt x
+QUAMBA_MODE=24 refused 2 'QUAMBA_MODE: there is no mode "24": did you mean 2-4' "$model" --prompt x
 # A tokenizer of another vocabulary, larger and smaller.
 sed 's/\("added_tokens": *\[\)/\1{"id": 5000, "content": "<|more|>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true},/' \
     "$model/tokenizer.json" > "$dir/other/tokenizer.json"
