@@ -175,6 +175,10 @@ void qc_note_saturated(const qc_options *opt, const quamba_session *session,
 /* QC_OK when --cpu names an instruction set of this processor; else QC_USAGE after a message. */
 int qc_check_cpu(const qc_options *opt);
 
+/* Quantizes the checkpoint at path into --output as the options say, with progress, without a
+ * report.  Returns an exit status. */
+int qc_quantize(const qc_options *opt, const char *path);
+
 /* A tokenizer and a model that do not belong together: more ids than the model has rows, or far
  * fewer.  QC_FAILED after a message. */
 int qc_check_vocabulary(const quamba_tokenizer *tokenizer, const quamba_model *model);

@@ -259,9 +259,9 @@ static int open_all(qc_eval *e, const char *model_path)
     return status;
 }
 
-static int run_eval(const qc_options *opt)
+int qc_eval_tasks(const qc_options *opt, const qc_eval_log *log)
 {
-    qc_eval e = {.opt = opt};
+    qc_eval e = {.opt = opt, .log = *log};
     if ((opt->resume || opt->overwrite) && opt->log_dir == NULL)
         return qc_fail(QC_USAGE, "--%s: needs the --log-dir of the run before",
                        opt->resume ? "resume" : "overwrite");
@@ -286,6 +286,11 @@ static int run_eval(const qc_options *opt)
     qc_eval_free(&e);
     free(model_path);
     return status;
+}
+
+static int run_eval(const qc_options *opt)
+{
+    return qc_eval_tasks(opt, &(qc_eval_log){.command = &qc_cmd_eval, .opt = opt});
 }
 
 const qc_command qc_cmd_eval = {

@@ -191,8 +191,14 @@ static int read_alpha(const qc_options *opt, quamba_quantize_options *o)
                    text);
 }
 
-static int quantize(const qc_options *opt, const char *path)
+int qc_quantize(const qc_options *opt, const char *path)
 {
+    if (opt->act_scales == NULL && !qc_given(opt, "calibration") &&
+        !qm_path_is_file(opt->calibration))
+        return qc_fail(QC_USAGE,
+                       "quantize: there is no %s here: name --calibration FILE, texts to measure "
+                       "the scales on, or --act-scales FILE",
+                       opt->calibration);
     quamba_error err = {0};
     watching w = {.opt = opt};
     quamba_quantize_options o = quamba_quantize_options_default();
@@ -211,11 +217,10 @@ static int quantize(const qc_options *opt, const char *path)
     o.user = &w;
     int usage = read_alpha(opt, &o);
     if (usage != QC_OK) return usage;
-    double started = qc_now();
     quamba_status status = quamba_quantize(path, opt->output, &o, &err);
     if (w.stage != NULL) qc_progress_finish(&w.progress);
     if (status == QUAMBA_E_CANCELLED) return qc_fail(QC_INTERRUPTED, "%s", err.message);
-    return status == QUAMBA_OK ? report(opt, path, qc_now() - started) : qc_fail_error(&err);
+    return status == QUAMBA_OK ? QC_OK : qc_fail_error(&err);
 }
 
 static int run(const qc_options *opt)
@@ -224,18 +229,14 @@ static int run(const qc_options *opt)
         return qc_fail(QC_USAGE, "quantize: --output DIR says where the result is written");
     if (opt->act_scales != NULL && qc_given(opt, "calibration"))
         return qc_fail(QC_USAGE, "--act-scales and --calibration exclude each other");
-    if (opt->act_scales == NULL && !qc_given(opt, "calibration") &&
-        !qm_path_is_file(opt->calibration))
-        return qc_fail(QC_USAGE,
-                       "quantize: there is no %s here: name --calibration FILE, texts to measure "
-                       "the scales on, or --act-scales FILE",
-                       opt->calibration);
     int status = qc_check_cpu(opt);
     if (status != QC_OK) return status;
     char *path = qc_model_path(opt, opt->args[0]);
     if (path == NULL) return QC_FAILED;
     qc_catch_interrupts();
-    status = quantize(opt, path);
+    double started = qc_now();
+    status = qc_quantize(opt, path);
+    if (status == QC_OK) status = report(opt, path, qc_now() - started);
     free(path);
     return status;
 }

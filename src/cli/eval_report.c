@@ -16,8 +16,7 @@
 
 /* ---- who was measured ------------------------------------------------------------------------ */
 
-/* The last part of the path: "models/demo/" is "demo", "." is the name of the directory. */
-static char *base_name(const char *path)
+char *qc_base_name(const char *path)
 {
     size_t end = strlen(path);
     while (end > 0 && path[end - 1] == '/')
@@ -28,7 +27,7 @@ static char *base_name(const char *path)
     if (end > begin && path[end - 1] != '.') return qm_strndup(path + begin, end - begin);
     char *real = realpath(path, NULL); /* "", ".", "..": absolute now, so this ends */
     char *name = real != NULL && strcmp(real, "/") != 0 && real[strlen(real) - 1] != '.'
-                     ? base_name(real)
+                     ? qc_base_name(real)
                      : qm_strndup("model", 5);
     free(real);
     return name;
@@ -58,9 +57,12 @@ int qc_eval_identify(qc_eval *e, const char *model_path)
     free(tokenizer);
     const char *mode = quamba_model_get_info(e->model).mode;
     bool quantized = strcmp(mode, "fp32") != 0 && strcmp(mode, "fp16") != 0;
-    char *name = base_name(model_path);
+    char *name = qc_base_name(model_path);
     qm_text text = {0};
-    if (name != NULL) qm_text_printf(&text, "%s%s", name, quantized ? "" : "_fp16");
+    if (e->log.name != NULL)
+        qm_text_puts(&text, e->log.name);
+    else if (name != NULL)
+        qm_text_printf(&text, "%s%s", name, quantized ? "" : "_fp16");
     free(name);
     e->log_name = text.data;
     return e->log_name != NULL && !text.failed ? QC_OK : qc_fail_memory();
@@ -195,7 +197,7 @@ static json_t *result_json(const qc_eval *e)
     const char *mode = quamba_model_get_info(e->model).mode;
     const quamba_datapath *datapath = quamba_datapath_find(mode);
     failed |= json_object_set_new(result, "timestamp", json_string(timestamp));
-    failed |= json_object_set_new(result, "args", qc_options_json(opt, &qc_cmd_eval));
+    failed |= json_object_set_new(result, "args", qc_options_json(e->log.opt, e->log.command));
     failed |= json_object_set_new(result, "mode", json_string(mode));
     failed |= json_object_set_new(
         result, "datapath", json_string(datapath != NULL ? quamba_datapath_summary(datapath) : ""));

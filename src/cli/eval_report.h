@@ -16,12 +16,20 @@ typedef struct qc_eval_run {
     double seconds;
 } qc_eval_run;
 
+/* What a run is logged as. */
+typedef struct qc_eval_log {
+    const qc_command *command; /* the one that was typed */
+    const qc_options *opt;     /* its options */
+    const char *name;          /* of the log file, without ending; NULL: the model's */
+} qc_eval_log;
+
 typedef struct qc_eval {
     const qc_options *opt;
+    qc_eval_log log;
     int64_t limit; /* 0: none */
     quamba_tokenizer *tokenizer;
     quamba_model *model;
-    char *log_name; /* the model's name, "_fp16" behind it when it is not quantized */
+    char *log_name; /* the model's name, "_fp16" behind it when it is not quantized, or log.name */
     char weights_hash[17];
     uint64_t tokenizer_hash, scales_hash; /* of the file of --act-scales, 0 without it */
     uint32_t simulated_kinds;             /* with --act-scales, those left in floating point */
@@ -37,5 +45,12 @@ int qc_eval_identify(qc_eval *eval, const char *model_path);
 int qc_eval_report(const qc_eval *eval, bool is_complete);
 
 void qc_eval_free(qc_eval *eval);
+
+/* `quamba eval` on opt.  Returns an exit status. */
+int qc_eval_tasks(const qc_options *opt, const qc_eval_log *log);
+
+/* The last part of a path in new memory: "models/demo/" is "demo", "." is the name of the
+ * directory; NULL without memory. */
+char *qc_base_name(const char *path);
 
 #endif
