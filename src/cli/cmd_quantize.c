@@ -263,8 +263,7 @@ const qc_command qc_cmd_quantize = {
         "DIR.calibration of a run that was interrupted: the same command goes on from it, to the "
         "same bytes as without a break.",
     .examples = "quamba quantize -o demo-w8a8 models/demo\n"
-                "quamba quantize -o demo-auto --percentile-alpha auto --calib-seqlen 128 "
-                "models/demo\n",
+                "quamba quantize -o demo-auto --percentile-alpha auto models/demo\n",
     .options = "output calibration calib-data-num calib-seqlen act-scales percentile-alpha w-bits "
                "a-bits quantize-embedding "
                "quantize-lm-head cpu threads pretrained-dir",
