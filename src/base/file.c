@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static quamba_status fail_errno(quamba_error *err, const char *path, const char *doing)
+quamba_status qm_fail_errno(quamba_error *err, const char *path, const char *doing)
 {
     int reason = errno;
     char text[128];
@@ -25,17 +25,17 @@ quamba_status qm_map_open(qm_map *map, const char *path, quamba_error *err)
     *map = (qm_map){0};
     /* O_NONBLOCK so that opening a pipe answers at once instead of waiting for a writer. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return fail_errno(err, path, "open");
+    if (fd < 0) return qm_fail_errno(err, path, "open");
     struct stat info;
     quamba_status status = QUAMBA_OK;
     if (fstat(fd, &info) != 0)
-        status = fail_errno(err, path, "look at");
+        status = qm_fail_errno(err, path, "look at");
     else if (!S_ISREG(info.st_mode))
         status = qm_fail(err, QUAMBA_E_IO, 0, "%.400s: not a regular file", path);
     else if (info.st_size > 0) {
         void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (data == MAP_FAILED)
-            status = fail_errno(err, path, "map");
+            status = qm_fail_errno(err, path, "map");
         else
             *map = (qm_map){data, (size_t)info.st_size};
     }
@@ -107,7 +107,7 @@ quamba_status qm_writer_open(qm_writer **writer, const char *path, quamba_error 
         w->fd = open(temporary, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
         if (w->fd < 0 && errno != EEXIST) break;
     }
-    quamba_status status = w->fd < 0 ? fail_errno(err, path, "create") : QUAMBA_OK;
+    quamba_status status = w->fd < 0 ? qm_fail_errno(err, path, "create") : QUAMBA_OK;
     *writer = w;
     if (status != QUAMBA_OK) {
         w->committed = true; /* there is nothing to remove */
@@ -122,7 +122,7 @@ quamba_status qm_writer_write(qm_writer *writer, const void *data, size_t size, 
     while (size > 0) {
         ssize_t n = write(writer->fd, at, size < ((size_t)1 << 30) ? size : (size_t)1 << 30);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return fail_errno(err, writer->path, "write");
+        if (n < 0) return qm_fail_errno(err, writer->path, "write");
         at += n;
         size -= (size_t)n;
     }
@@ -132,12 +132,12 @@ quamba_status qm_writer_write(qm_writer *writer, const void *data, size_t size, 
 quamba_status qm_writer_commit(qm_writer *writer, quamba_error *err)
 {
     if (fsync(writer->fd) != 0 && errno != EINVAL) /* EINVAL: a file system that cannot sync */
-        return fail_errno(err, writer->path, "write");
+        return qm_fail_errno(err, writer->path, "write");
     int fd = writer->fd;
     writer->fd = -1;
-    if (close(fd) != 0) return fail_errno(err, writer->path, "write");
+    if (close(fd) != 0) return qm_fail_errno(err, writer->path, "write");
     if (rename(writer->temporary, writer->path) != 0)
-        return fail_errno(err, writer->path, "rename into place");
+        return qm_fail_errno(err, writer->path, "rename into place");
     writer->committed = true;
     return QUAMBA_OK;
 }
@@ -173,7 +173,7 @@ quamba_status qm_make_dirs(const char *path, quamba_error *err)
         slash = strchr(slash + 1, '/'); /* NULL: the whole path */
         if (slash) *slash = '\0';
         if (mkdir(copy, 0777) != 0 && !qm_path_is_dir(copy))
-            status = fail_errno(err, copy, "create directory");
+            status = qm_fail_errno(err, copy, "create directory");
         if (slash) *slash = '/';
     }
     free(copy);

@@ -38,4 +38,8 @@ quamba_status qm_file_write(const char *path, const void *data, size_t size, qua
 /* Creates path as a directory, parents included; an existing directory is fine. */
 quamba_status qm_make_dirs(const char *path, quamba_error *err);
 
+/* What errno says about a call that failed: "PATH: cannot open: No such file"; E_NOMEM for ENOMEM,
+ * else E_IO. */
+quamba_status qm_fail_errno(quamba_error *err, const char *path, const char *doing);
+
 #endif

@@ -1,5 +1,6 @@
 #include "eval/records.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -18,21 +19,13 @@ struct qm_records {
     char *path;
 };
 
-static quamba_status fail_errno(quamba_error *err, const char *path, const char *doing)
-{
-    int reason = errno;
-    char text[128];
-    if (strerror_r(reason, text, sizeof text) != 0) snprintf(text, sizeof text, "error %d", reason);
-    return qm_fail(err, QUAMBA_E_IO, 0, "%.400s: cannot %s: %s", path, doing, text);
-}
-
 /* The bytes of the file, 0-terminated (free). */
 static quamba_status read_all(const qm_records *r, char **data, size_t *size, quamba_error *err)
 {
     struct stat info;
     *data = NULL;
     *size = 0;
-    if (fstat(r->fd, &info) != 0) return fail_errno(err, r->path, "look at");
+    if (fstat(r->fd, &info) != 0) return qm_fail_errno(err, r->path, "look at");
     if (!S_ISREG(info.st_mode))
         return qm_fail(err, QUAMBA_E_IO, 0, "%.400s: not a regular file", r->path);
     size_t wanted = (size_t)info.st_size;
@@ -43,7 +36,7 @@ static quamba_status read_all(const qm_records *r, char **data, size_t *size, qu
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) {
             free(bytes);
-            return fail_errno(err, r->path, "read");
+            return qm_fail_errno(err, r->path, "read");
         }
         if (n == 0) break;
         *size += (size_t)n;
@@ -145,7 +138,7 @@ static quamba_status compare_headers(const qm_records *r, const json_t *theirs, 
 
 static quamba_status truncate_to(qm_records *r, size_t size, quamba_error *err)
 {
-    if (ftruncate(r->fd, (off_t)size) != 0) return fail_errno(err, r->path, "shorten");
+    if (ftruncate(r->fd, (off_t)size) != 0) return qm_fail_errno(err, r->path, "shorten");
     r->size = (off_t)size;
     return QUAMBA_OK;
 }
@@ -196,7 +189,7 @@ quamba_status qm_records_open(qm_records **records, const qm_records_options *o,
     quamba_status status = QUAMBA_OK;
     r->fd = open(r->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
     if (r->fd < 0)
-        status = fail_errno(err, r->path, "open");
+        status = qm_fail_errno(err, r->path, "open");
     else if (flock(r->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
         status = qm_fail(err, QUAMBA_E_IO, 0, "%.400s: another run is writing it", r->path);
     if (status == QUAMBA_OK) status = read_all(r, &data, &size, err);
@@ -225,7 +218,7 @@ quamba_status qm_records_append(qm_records *r, const json_t *record, quamba_erro
         if (n >= 0)
             done += (size_t)n;
         else if (errno != EINTR)
-            status = fail_errno(err, r->path, "write");
+            status = qm_fail_errno(err, r->path, "write");
     }
     free(line);
     if (status == QUAMBA_OK)

@@ -148,8 +148,7 @@ const char *qm_output_name(const qm_output *o, size_t index)
 quamba_status qm_output_commit(qm_output *o, quamba_error *err)
 {
     if (o->staged && rename(o->folder, o->path) != 0)
-        return qm_fail(err, QUAMBA_E_IO, 0, "%.400s: cannot rename %.400s into place: %s", o->path,
-                       o->folder, strerror(errno));
+        return qm_fail_errno(err, o->path, "move the finished directory there");
     o->committed = true;
     return QUAMBA_OK;
 }

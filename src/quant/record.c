@@ -33,14 +33,6 @@ struct qm_record {
     unsigned char *block; /* [block_size] */
 };
 
-static quamba_status fail_errno(quamba_error *err, const char *path, const char *doing)
-{
-    int reason = errno;
-    char text[128];
-    if (strerror_r(reason, text, sizeof text) != 0) snprintf(text, sizeof text, "error %d", reason);
-    return qm_fail(err, QUAMBA_E_IO, 0, "%.400s: cannot %s: %s", path, doing, text);
-}
-
 static header header_of(const qm_record *r)
 {
     header h = {.key = r->key, .n_values = r->n_values};
@@ -58,7 +50,7 @@ static quamba_status write_all(qm_record *r, const void *data, size_t size, quam
         if (n >= 0)
             done += (size_t)n;
         else if (errno != EINTR)
-            status = fail_errno(err, r->path, "write");
+            status = qm_fail_errno(err, r->path, "write");
     }
     if (status == QUAMBA_OK)
         r->size += (off_t)size;
@@ -102,7 +94,7 @@ static quamba_status resume(qm_record *r, size_t n_blocks, float *values, bool *
             (off_t)(sizeof want + take_blocks(r, map.data + sizeof want, map.size - sizeof want,
                                               n_blocks, values, done));
     qm_map_close(&map);
-    if (ftruncate(r->fd, r->size) != 0) return fail_errno(err, r->path, "shorten");
+    if (ftruncate(r->fd, r->size) != 0) return qm_fail_errno(err, r->path, "shorten");
     return r->size > 0 ? QUAMBA_OK : write_all(r, &want, sizeof want, err);
 }
 
@@ -110,8 +102,8 @@ static quamba_status open_file(qm_record *r, quamba_error *err)
 {
     struct stat info;
     r->fd = open(r->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
-    if (r->fd < 0) return fail_errno(err, r->path, "open");
-    if (fstat(r->fd, &info) != 0) return fail_errno(err, r->path, "look at");
+    if (r->fd < 0) return qm_fail_errno(err, r->path, "open");
+    if (fstat(r->fd, &info) != 0) return qm_fail_errno(err, r->path, "look at");
     if (!S_ISREG(info.st_mode))
         return qm_fail(err, QUAMBA_E_IO, 0, "%.400s: not a regular file", r->path);
     if (flock(r->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
