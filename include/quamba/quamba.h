@@ -68,11 +68,18 @@ QUAMBA_API void quamba_free(void *memory);
 /* ---- models -------------------------------------------------------------------------------- */
 
 typedef struct quamba_model quamba_model;
+typedef struct quamba_datapath quamba_datapath; /* see below */
 
 typedef struct quamba_model_options {
     /* Datapath the weights are bound for, an id of `quamba modes list`; NULL is the default of the
      * checkpoint: "fp32", or "0" for a quantized one.  "fp16" rounds the weights to half once. */
     const char *mode;
+    /* NULL, or a datapath that takes the place of mode, valid or refused; the model keeps a copy.
+     */
+    const quamba_datapath *datapath;
+    /* act_scales.json of a calibration without clipping (percentile_alpha 1) of the same model;
+     * read only where the datapath has a second scale from it, and needed there. */
+    const char *outlier_scales;
     /* What the final norm of a quantized checkpoint without backbone.norm_f.output_scale hands to
      * the head: its floating-point result, or (true) that result rounded to 127 steps of each
      * token's largest magnitude. */
@@ -255,8 +262,6 @@ QUAMBA_API uint64_t quamba_session_saturated(const quamba_session *session, int3
 
 /* ---- datapaths ------------------------------------------------------------------------------ */
 
-typedef struct quamba_datapath quamba_datapath;
-
 /* Rows of the mode table in its order; NULL past the last. */
 QUAMBA_API const quamba_datapath *quamba_datapath_at(size_t index);
 
@@ -264,6 +269,71 @@ QUAMBA_API const quamba_datapath *quamba_datapath_at(size_t index);
 QUAMBA_API const quamba_datapath *quamba_datapath_find(const char *id);
 QUAMBA_API const char *quamba_datapath_id(const quamba_datapath *datapath);
 QUAMBA_API const char *quamba_datapath_summary(const quamba_datapath *datapath);
+
+/* A sentence on what the row is for, "" when the summary says all. */
+QUAMBA_API const char *quamba_datapath_remark(const quamba_datapath *datapath);
+
+/* base with some knobs changed: list is such as "conv_out=f32,scan=ref" (names and values:
+ * quamba_datapath_knob).  E_ARGUMENT with the nearest names for what there is not; whether the
+ * knobs go together is for quamba_datapath_validate to say.  *datapath is owned by the caller,
+ * quamba_datapath_free; its id is that of base's row and what differs from it: "0:u=deq". */
+QUAMBA_API quamba_status quamba_datapath_parse(quamba_datapath **datapath,
+                                               const quamba_datapath *base, const char *list,
+                                               quamba_error *error);
+QUAMBA_API void quamba_datapath_free(quamba_datapath **datapath);
+
+/* OK, or E_ARGUMENT naming two knobs that do not go together and a list that does.  All rows are
+ * valid. */
+QUAMBA_API quamba_status quamba_datapath_validate(const quamba_datapath *datapath,
+                                                  quamba_error *error);
+
+/* All knobs as a list that quamba_datapath_parse reads, the id of a row that has none.  Cut to
+ * capacity bytes with the final 0; returns the whole length without it (text may be NULL when
+ * capacity is 0). */
+QUAMBA_API size_t quamba_datapath_describe(const quamba_datapath *datapath, char *text,
+                                           size_t capacity);
+
+typedef struct quamba_knob {
+    const char *name, *long_name; /* a list may use either */
+    const char *meaning;
+    const char *const *values; /* ends with NULL; the first is that of mode 0 */
+} quamba_knob;
+
+/* The knobs in the order of the datapath; false past the last. */
+QUAMBA_API bool quamba_datapath_knob(size_t index, quamba_knob *knob);
+
+/* The value that knob index has; NULL when the datapath has no knobs. */
+QUAMBA_API const char *quamba_datapath_value(const quamba_datapath *datapath, size_t index);
+
+typedef struct quamba_datapath_info {
+    bool quantized;  /* runs quantized checkpoints, by knobs; the others have none */
+    bool removed;    /* to be studied as a datapath, no mode to choose */
+    bool causal;     /* no token's result depends on a later one */
+    bool exact_step; /* a decode step gives the bits of prefill: causal, and the state stays FP32 */
+    bool needs_outlier_scales; /* quamba_model_options.outlier_scales */
+    int32_t grid_values;       /* numbers that the convolution output can be; 0: not bounded */
+    int32_t grid_bits;         /* that hold one of them; 32: FP32 */
+    const char *conv_kernel, *scan_kernel, *step_kernel; /* of prefill, prefill and decode */
+    const char *state;                                   /* how decode keeps the state */
+    const char *beside; /* rows that run side by side with it, separated by blanks; "" for none */
+} quamba_datapath_info;
+
+/* Found from the knobs; the strings are constant or live as long as the datapath. */
+QUAMBA_API quamba_datapath_info quamba_datapath_get_info(const quamba_datapath *datapath);
+
+/* True when both compute the same bits from the scan's input on, in prefill and decode, because
+ * their knobs come to the same. */
+QUAMBA_API bool quamba_datapath_same(const quamba_datapath *a, const quamba_datapath *b);
+
+typedef struct quamba_edge_format {
+    const char *edge; /* "conv output" */
+    char format[88];  /* "i8[s_u]": codes at a scale; "g8[s_u]": FP32 numbers on its grid */
+} quamba_edge_format;
+
+/* The number format at every edge from in_proj to out_proj, in order; false past the last, and for
+ * a datapath without knobs. */
+QUAMBA_API bool quamba_datapath_edge(const quamba_datapath *datapath, size_t index,
+                                     quamba_edge_format *format);
 
 /* ---- sampling ------------------------------------------------------------------------------- */
 

@@ -17,4 +17,8 @@ void qm_text_puts(qm_text *text, const char *string);
 void qm_text_printf(qm_text *text, const char *format, ...) QM_PRINTF(2, 3);
 void qm_text_free(qm_text *text);
 
+/* Number of single-character edits (insert, delete, replace, swap neighbours) between a and b, for
+ * "did you mean"; SIZE_MAX for words of more than 40 bytes. */
+size_t qm_edit_distance(const char *a, const char *b);
+
 #endif

@@ -172,6 +172,10 @@ json_t *qc_saturated_json(const quamba_session *session, const quamba_model *mod
 void qc_note_saturated(const qc_options *opt, const quamba_session *session,
                        const quamba_model *model);
 
+/* row with the knobs of list (--datapath) changed, quamba_datapath_free; NULL when list is NULL.
+ * QC_USAGE after a message when they are wrong or do not go together. */
+int qc_parse_datapath(quamba_datapath **datapath, const quamba_datapath *row, const char *list);
+
 /* QC_OK when --cpu names an instruction set of this processor; else QC_USAGE after a message. */
 int qc_check_cpu(const qc_options *opt);
 

@@ -292,7 +292,8 @@ const qc_command qc_cmd_bench = {
         "of the same weights gets in the same run.",
     .examples = "quamba bench models/demo\n"
                 "quamba bench --shape 130m --prompt-len 512 --json\n",
-    .options = "mode float-sim-asic-int8 strict-mode legacy-env norm-f-fallback cpu threads seed "
+    .options = "mode float-sim-asic-int8 strict-mode legacy-env "
+               "datapath outlier-scales norm-f-fallback cpu threads seed "
                "pretrained-dir shape prompt-len gen-len repeat",
     .min_args = 0,
     .max_args = 1,

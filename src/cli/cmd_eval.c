@@ -321,7 +321,7 @@ const qc_command qc_cmd_eval = {
                 "quamba eval --testing --log-dir logs --json models/demo\n",
     .options = "tasks text protocol fewshot scoring act-scales leave-float limit testing data-dir "
                "log-dir resume overwrite mode float-sim-asic-int8 strict-mode legacy-env "
-               "norm-f-fallback cpu threads seed pretrained-dir",
+               "datapath outlier-scales norm-f-fallback cpu threads seed pretrained-dir",
     .min_args = 1,
     .max_args = 1,
     .run = run_eval,

@@ -59,9 +59,6 @@ void qc_env_read(qc_options *opt);
 /* ---- words ------------------------------------------------------------------------------------
  */
 
-/* Number of single-character edits (insert, delete, replace, swap neighbours) between a and b. */
-size_t qc_edit_distance(const char *a, const char *b);
-
 /* Prints text wrapped at width columns; every line but the first begins with indent blanks, the
  * first one is taken to stand there already.  An empty line separates paragraphs; lines that begin
  * with a blank are kept as they are.  The last line is ended. */

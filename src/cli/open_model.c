@@ -1,6 +1,7 @@
 /* Models and sessions, with the common options honoured. */
 #include "cli/frame.h"
 
+#include "datapath/datapath.h"
 #include "kernels/cpu.h"
 
 #include <omp.h>
@@ -12,6 +13,37 @@ int32_t qc_n_threads(const qc_options *opt)
     if (opt->threads > 0) return (int32_t)opt->threads;
     int n = omp_get_num_procs();
     return n > 0 ? n : 1;
+}
+
+int qc_parse_datapath(quamba_datapath **datapath, const quamba_datapath *row, const char *list)
+{
+    quamba_error err = {0};
+    *datapath = NULL;
+    if (list == NULL) return QC_OK;
+    quamba_status status = quamba_datapath_parse(datapath, row, list, &err);
+    if (status == QUAMBA_OK) status = quamba_datapath_validate(*datapath, &err);
+    if (status == QUAMBA_OK) return QC_OK;
+    quamba_datapath_free(datapath);
+    if (status == QUAMBA_E_NOMEM) return qc_fail_memory();
+    return qc_fail(QC_USAGE, "--datapath %.200s: %s", list, err.message);
+}
+
+/* The datapath of the run where it is no row: the mode, changed by the original's variables and by
+ * --datapath; else NULL. */
+static int choose_datapath(quamba_datapath **datapath, const qc_options *opt)
+{
+    const quamba_datapath *row =
+        opt->mode != NULL ? quamba_datapath_find(opt->mode) : qm_datapath_default(true);
+    quamba_datapath *changed;
+    *datapath = NULL;
+    int status = qc_parse_datapath(&changed, row, opt->choice.knobs);
+    if (status == QC_OK)
+        status = qc_parse_datapath(datapath, changed != NULL ? changed : row, opt->datapath);
+    if (status == QC_OK && *datapath == NULL)
+        *datapath = changed;
+    else
+        quamba_datapath_free(&changed);
+    return status;
 }
 
 int qc_check_cpu(const qc_options *opt)
@@ -45,12 +77,19 @@ int qc_open_model(quamba_model **model, const qc_options *opt, const char *name)
 {
     quamba_error err = {0};
     *model = NULL;
+    quamba_datapath *datapath = NULL;
     int status = qc_check_cpu(opt);
-    if (status != QC_OK) return status;
-    char *path = qc_model_path(opt, name);
-    if (path == NULL) return QC_FAILED;
+    if (status == QC_OK) status = choose_datapath(&datapath, opt);
+    char *path = status == QC_OK ? qc_model_path(opt, name) : NULL;
+    if (status == QC_OK && path == NULL) status = QC_FAILED;
+    if (status != QC_OK) {
+        quamba_datapath_free(&datapath);
+        return status;
+    }
     quamba_model_options options = quamba_model_options_default();
     options.mode = opt->mode;
+    options.datapath = datapath;
+    options.outlier_scales = opt->outlier_scales;
     options.n_threads = qc_n_threads(opt);
     options.norm_f_dequant = strcmp(opt->norm_f_fallback, "dequant") == 0;
     double started = qc_now();
@@ -58,6 +97,7 @@ int qc_open_model(quamba_model **model, const qc_options *opt, const char *name)
         status = qc_fail_error(&err);
     else
         note_model(opt, path, *model, qc_now() - started);
+    quamba_datapath_free(&datapath);
     free(path);
     return status;
 }

@@ -103,7 +103,7 @@ static size_t misfit(const char *name, const char *typed, size_t n)
         word[i] = typed[i] == '_' ? '-' : typed[i];
     word[n] = '\0';
     if (n >= 2 && strncmp(name, word, n) == 0) return 0;
-    size_t distance = qc_edit_distance(name, word);
+    size_t distance = qm_edit_distance(name, word);
     return distance <= 1 + n / 4 && distance < n ? distance : SIZE_MAX;
 }
 
@@ -330,9 +330,6 @@ static int choose_mode(qc_options *opt)
         line += n + 1;
     }
     opt->mode = opt->choice.id;
-    if (chosen && opt->choice.knobs != NULL)
-        return qc_fail(QC_USAGE, "%s: the original runs mode %s with %s, which is not built",
-                       opt->choice.source.data, opt->choice.id, opt->choice.knobs);
     if (chosen) return QC_OK;
     if (opt->choice.error.size == 0) return qc_fail_memory();
     return qc_fail(QC_USAGE, "%s", opt->choice.error.data);

@@ -3,7 +3,9 @@
 
 #include "base/text.h"
 
+#include <errno.h>
 #include <math.h>
+#include <string.h>
 #include <utf8proc.h>
 
 int qc_print_json(const json_t *value)
@@ -13,9 +15,11 @@ int qc_print_json(const json_t *value)
                      ? json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(17) | JSON_ENCODE_ANY)
                      : NULL;
     if (text == NULL) return qc_fail_memory();
-    puts(text);
+    const bool printed = puts(text) >= 0;
+    const int reason = errno;
     free(text);
-    return qc_finish_output();
+    return printed ? qc_finish_output()
+                   : qc_fail(QC_FAILED, "standard output: %s", strerror(reason));
 }
 
 json_t *qc_json_text(const char *text, size_t n_bytes)

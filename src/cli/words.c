@@ -1,35 +1,10 @@
-/* Words: wrapping, and how far two spellings are apart. */
+/* Words: wrapping, and what an option says of itself. */
 #include "cli/frame.h"
 
 #include "base/text.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-enum { MAX_WORD = 40 };
-
-size_t qc_edit_distance(const char *a, const char *b)
-{
-    size_t na = strlen(a), nb = strlen(b);
-    if (na > MAX_WORD || nb > MAX_WORD) return SIZE_MAX;
-    size_t rows[3][MAX_WORD + 1]; /* two rows ago, the last row, this row */
-    for (size_t j = 0; j <= nb; j++)
-        rows[1][j] = j;
-    for (size_t i = 1; i <= na; i++) {
-        rows[2][0] = i;
-        for (size_t j = 1; j <= nb; j++) {
-            size_t best = rows[1][j - 1] + (a[i - 1] != b[j - 1]);
-            if (rows[1][j] + 1 < best) best = rows[1][j] + 1;
-            if (rows[2][j - 1] + 1 < best) best = rows[2][j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-                rows[0][j - 2] + 1 < best)
-                best = rows[0][j - 2] + 1;
-            rows[2][j] = best;
-        }
-        memmove(rows[0], rows[1], sizeof rows[0] * 2);
-    }
-    return rows[1][nb];
-}
 
 /* One paragraph of n bytes without line ends that matter. */
 static void wrap_paragraph(FILE *out, const char *text, size_t n, size_t indent, size_t width)

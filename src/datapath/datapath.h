@@ -74,9 +74,14 @@ typedef struct qm_knobs {
 } qm_knobs;
 
 struct quamba_datapath {
-    const char *id;
-    const char *summary;
-    bool quantized; /* runs quantized checkpoints, by these knobs */
+    const char *id;      /* a row's, or that of the row below and ":" and what was changed */
+    const char *summary; /* half a line */
+    const char *remark;  /* what it is for, in a sentence; NULL: nothing to add */
+    const char *beside; /* a run side by side: rows (ID, or ID:KNOBS) that run with it, separated by
+                           blanks; the logits are this row's.  NULL: none */
+    bool removed;       /* its datapath can be studied, but it is no mode to choose */
+    const quamba_datapath *base; /* the row that a parsed datapath started from; NULL: a row */
+    bool quantized;              /* runs quantized checkpoints, by these knobs */
     qm_knobs knobs;
     qm_format weights; /* what floating-point weights are rounded to once, when a model is opened */
     qm_format activation; /* what an operator whose result is no code rounds it to (the residual
@@ -92,6 +97,9 @@ static inline bool qm_sees_whole_prompt(const quamba_datapath *dp)
 {
     return dp->quantized && (dp->knobs.cin == QM_CIN_DYN_TENSOR || dp->knobs.grid == QM_GRID_DUAL);
 }
+
+/* A copy of a parsed datapath, one block for free(); NULL without memory. */
+quamba_datapath *qm_datapath_copy(const quamba_datapath *datapath);
 
 /* The row of a checkpoint when no mode was chosen. */
 const quamba_datapath *qm_datapath_default(bool quantized);

@@ -2,7 +2,11 @@
 
 #include <math.h>
 
-static float rounded(qm_rnd rnd, float x) { return rnd == QM_RND_EVEN ? rintf(x) : roundf(x); }
+/* A code has no sign of zero: adding 0 takes it away. */
+static float rounded(qm_rnd rnd, float x)
+{
+    return (rnd == QM_RND_EVEN ? rintf(x) : roundf(x)) + 0.0f;
+}
 
 static float clamped(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
 

@@ -104,6 +104,7 @@ void quamba_model_close(quamba_model **model)
     free(m->warnings);
     free(m->random);
     free(m->grid);
+    free(m->own_datapath);
     free(m);
     *model = NULL;
 }

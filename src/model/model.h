@@ -60,6 +60,7 @@ typedef enum qm_norm_f {
 struct quamba_model {
     qm_config config;
     const quamba_datapath *datapath; /* what its sessions compute; unknown to this room */
+    void *own_datapath;              /* that, where it is owned, for free(); else NULL */
     bool half_weights;               /* weights are rounded to half once */
     qm_source *source;               /* keeps the mapping alive; NULL for random weights */
     qm_arena arena;

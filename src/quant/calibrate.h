@@ -5,7 +5,7 @@
 #ifndef QM_QUANT_CALIBRATE_H
 #define QM_QUANT_CALIBRATE_H
 
-#include "quant/act_scales.h"
+#include "model/act_scales.h"
 #include "quant/fuse.h"
 #include "quant/texts.h"
 

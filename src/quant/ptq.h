@@ -4,7 +4,7 @@
 #ifndef QM_QUANT_PTQ_H
 #define QM_QUANT_PTQ_H
 
-#include "quant/act_scales.h"
+#include "model/act_scales.h"
 #include "quant/fuse.h"
 
 typedef struct qm_ptq_options {

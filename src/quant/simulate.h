@@ -41,7 +41,7 @@ const char *qm_kind_text(qm_kind kind);
 quamba_status qm_kinds_parse(uint32_t *kinds, const char *list, quamba_error *err);
 
 /* Opens a floating-point checkpoint as its W8A8 model with these activation scales (a file of
- * quant/act_scales.h), the kinds in leave_float (bits 1 << kind) not rounded. */
+ * model/act_scales.h), the kinds in leave_float (bits 1 << kind) not rounded. */
 quamba_status qm_simulate(quamba_model **model, const char *path, const char *act_scales,
                           uint32_t leave_float, const char *cpu, int32_t n_threads,
                           quamba_error *err);

@@ -90,6 +90,19 @@ static float tap_scale(const stage *g, size_t r, size_t k)
     return g->t->s->input_scales[row_of(g, r + k + 1 - g->width)];
 }
 
+/* x, which in_proj left as numbers, at the calibrated scale. */
+static void quantize_inputs_static(const qm_thread *t, int32_t layer, qm_range range)
+{
+    for (int32_t i = 0; i < t->pass->n_segments; i++) {
+        const stage g = stage_of(t, &t->pass->segments[i], layer, range);
+        for (size_t r = 0; r < (size_t)g.seg->n_rows; r++)
+            qm_count_lost(t, (int32_t)row_of(&g, r), QM_EDGE_CONV_IN, layer,
+                          t->s->kernels.quantize_even_i8(x_codes(&g, r),
+                                                         t->s->x + row_of(&g, r) * g.e + g.at,
+                                                         g.l->scales.x, g.n));
+    }
+}
+
 /* x at a run-time scale, for all segments. */
 static void quantize_inputs(const qm_thread *t, int32_t layer, qm_range range)
 {
@@ -261,8 +274,6 @@ static void hand_on(const stage *g, size_t r, float *v, float s2)
     if (knobs->u == QM_U_DEQ_REQ || knobs->u == QM_U_REQ) {
         quantize(g, r, QM_EDGE_SCAN_IN, g->t->state_codes, u);
         kernels->dequantize_i8(u, g->t->state_codes, g->l->scales.u, g->n);
-    } else if (knobs->u == QM_U_CODES && knobs->grid != QM_GRID_I8) {
-        kernels->dequantize_i8(u, codes, g->l->scales.u, g->n);
     }
 }
 
@@ -270,7 +281,10 @@ void qm_convolve_w8a8(const qm_thread *t, int32_t layer, qm_range range)
 {
     const quamba_session *s = t->s;
     const qm_knobs *knobs = &s->model->datapath->knobs;
-    if (knobs->cin != QM_CIN_STATIC) quantize_inputs(t, layer, range);
+    if (knobs->cin != QM_CIN_STATIC)
+        quantize_inputs(t, layer, range);
+    else if (knobs->ip != QM_IP_I8)
+        quantize_inputs_static(t, layer, range);
     for (int32_t i = 0; i < t->pass->n_segments; i++) {
         const stage g = stage_of(t, &t->pass->segments[i], layer, range);
         for (size_t r = 0; r < (size_t)g.seg->n_rows; r++) {

@@ -8,7 +8,7 @@
 #define QM_EDGE_LIST(X)                                                                            \
     X(NORM_OUT, "norm_out")         /* d_model: the mixer's input */                               \
     X(IN_PROJ_OUT, "in_proj_out")   /* 2 d_inner: x, then z */                                     \
-    X(CONV_IN, "conv_in")           /* d_inner: codes at a run-time scale; only in such rows */    \
+    X(CONV_IN, "conv_in")           /* d_inner: codes, where in_proj hands on numbers */           \
     X(CONV_OUT, "conv_out")         /* d_inner: after SiLU (quantized: and after the grid) */      \
     X(X_PROJ_IN, "x_proj_in")       /* d_inner; quantized models, where it may differ */           \
     X(X_PROJ_OUT, "x_proj_out")     /* dt_rank + 2 d_state: dt_low, B, C */                        \

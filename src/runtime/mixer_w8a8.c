@@ -72,7 +72,8 @@ static void project_x(const qm_thread *t, int32_t layer, qm_range rows, qm_range
     else
         qm_linear_dequantized(t, &l->x_proj, outputs.begin, n, s->x_dbl + first, ld,
                               s->xp_numbers + (size_t)rows.begin * e, e, n_rows);
-    for (int32_t i = 0; knobs->bc == QM_BC_VQ && i < n_rows; i++)
+    if (knobs->lin == QM_LIN_INT8 || knobs->bc == QM_BC_F32 || knobs->bc == QM_BC_I8LATE) return;
+    for (int32_t i = 0; i < n_rows; i++)
         snap(t, rows.begin + i, QM_EDGE_X_PROJ_OUT, layer, s->x_dbl + first + (size_t)i * ld,
              l->scales.b, (size_t)n);
 }
@@ -97,7 +98,7 @@ static void project_dt(const qm_thread *t, int32_t layer, qm_range channels)
         const size_t at = (size_t)i * e + (size_t)channels.begin;
         if (knobs->bc == QM_BC_VQ)
             snap(t, i, QM_EDGE_DT_PROJ_OUT, layer, s->delta + at, l->scales.dt, (size_t)n);
-        else if (knobs->bc == QM_BC_I8LATE)
+        else if (knobs->bc != QM_BC_F32)
             qm_count_lost(t, i, QM_EDGE_DT_PROJ_OUT, layer,
                           s->kernels.quantize_even_i8(s->codes.dt + at, s->delta + at, l->scales.dt,
                                                       (size_t)n));

@@ -46,6 +46,16 @@ static void get_floats(float *x, const unsigned char *at, size_t n)
     }
 }
 
+/* The mode's id; one that is longer, as its beginning and a hash. */
+static void put_mode(unsigned char at[MODE_BYTES], const char *id)
+{
+    const size_t n = strlen(id);
+    if (n < MODE_BYTES)
+        memcpy(at, id, n);
+    else
+        snprintf((char *)at, MODE_BYTES, "%.6s~%08" PRIx32, id, (uint32_t)qm_hash64(id, n, 0));
+}
+
 /* Everything that must agree between the session that saved and the one that loads. */
 static void put_header(unsigned char header[HEADER_BYTES], const quamba_session *s)
 {
@@ -53,7 +63,7 @@ static void put_header(unsigned char header[HEADER_BYTES], const quamba_session 
     const int32_t dims[4] = {c->n_layer, c->d_inner, c->d_state, c->d_conv};
     memset(header, 0, HEADER_BYTES);
     memcpy(header, magic, sizeof magic);
-    snprintf((char *)header + sizeof magic, MODE_BYTES, "%s", s->model->datapath->id);
+    put_mode(header + sizeof magic, s->model->datapath->id);
     for (size_t i = 0; i < 4; i++)
         put(header + sizeof magic + MODE_BYTES + 4 * i, (uint32_t)dims[i], 4);
     put(header + HEADER_BYTES - 8, s->position, 8);

@@ -16,37 +16,47 @@ static void provoke_outliers(qm_variant *variant)
         variant->layers[i].scales.u *= 0.125f;
 }
 
+/* The result of tokens before the middle where those behind it are others, next to their result. */
+static quamba_status change_the_rest(const qm_check *check, const qm_verify *v,
+                                     const qm_variant *variant, int32_t by, qm_deviation *d,
+                                     quamba_error *err)
+{
+    enum { SAME = N / 2 };
+    qm_trace a = {0}, b = {0};
+    int32_t other[N];
+    for (size_t i = 0; i < N; i++)
+        other[i] = i < SAME ? v->tokens[i] : (v->tokens[i] + by) % v->model->config.n_vocab;
+    qm_plan plan = qm_plan_of(v, &variant->model, N, N);
+    quamba_status status = qm_trace_run(&a, &plan, err);
+    plan.tokens = other;
+    if (status == QUAMBA_OK) status = qm_trace_run(&b, &plan, err);
+    if (status == QUAMBA_OK) qm_trace_compare(d, &a, &b, check->edges, 0, SAME);
+    qm_trace_free(&a);
+    qm_trace_free(&b);
+    return status;
+}
+
 quamba_status qm_check_causal(const qm_check *check, const qm_verify *v, qm_finding *f,
                               quamba_error *err)
 {
-    enum { SAME = N / 2 };
+    enum { TRIES = 16 }; /* a largest outlier among the tokens that stay hides the others */
     const quamba_datapath *row;
-    int32_t other[N];
     size_t n_rows = 0;
-    for (size_t i = 0; i < N; i++)
-        other[i] = i < SAME ? v->tokens[i] : (v->tokens[i] + 1) % v->model->config.n_vocab;
     quamba_status status = QUAMBA_OK;
     for (size_t i = 0; status == QUAMBA_OK && (row = qm_quantized_row(i)); i++) {
+        const bool looks = qm_sees_whole_prompt(row);
         qm_variant variant;
-        qm_trace a = {0}, b = {0};
         qm_deviation d = {0};
         status = qm_variant_make(&variant, v, row, 0, err);
         if (status != QUAMBA_OK) break;
         if (row->knobs.grid == QM_GRID_DUAL) provoke_outliers(&variant);
-        qm_plan plan = qm_plan_of(v, &variant.model, N, N);
-        status = qm_trace_run(&a, &plan, err);
-        plan.tokens = other;
-        if (status == QUAMBA_OK) status = qm_trace_run(&b, &plan, err);
-        if (status == QUAMBA_OK) qm_trace_compare(&d, &a, &b, check->edges, 0, SAME);
-        if (status != QUAMBA_OK) {
-        } else if (!qm_sees_whole_prompt(row)) {
+        for (int32_t by = 1; status == QUAMBA_OK && by <= (looks ? TRIES : 1); by++)
+            if (d.n_differ == 0) status = change_the_rest(check, v, &variant, by, &d, err);
+        if (status == QUAMBA_OK && !looks)
             qm_expect_equal(f, &d, row->id);
-        } else if (d.n_differ == 0) {
+        else if (status == QUAMBA_OK && d.n_differ == 0)
             qm_find_fault(f, "%s does not show that it looks at the whole prompt", row->id);
-        }
         n_rows++;
-        qm_trace_free(&a);
-        qm_trace_free(&b);
         qm_variant_free(&variant);
     }
     if (status == QUAMBA_OK && f->outcome == QM_HOLDS)

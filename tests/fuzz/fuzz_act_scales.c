@@ -1,5 +1,5 @@
 /* Files of activation scales: what is accepted is complete, positive and finite. */
-#include "quant/act_scales.h"
+#include "model/act_scales.h"
 
 #include <math.h>
 #include <stddef.h>

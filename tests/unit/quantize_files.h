@@ -4,7 +4,7 @@
 
 #include "model_files.h"
 
-#include "quant/act_scales.h"
+#include "model/act_scales.h"
 
 typedef struct test_quantize {
     test_files files;

@@ -2,7 +2,7 @@
 #include "base/file.h"
 #include "base/half.h"
 #include "base/text.h"
-#include "quant/act_scales.h"
+#include "model/act_scales.h"
 
 #include <math.h>
 #include <setjmp.h>

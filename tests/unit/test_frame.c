@@ -2,6 +2,7 @@
 #include "cli/frame.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -121,14 +122,14 @@ static void bad_numbers_are_refused(void **state)
 static void distances(void **state)
 {
     (void)state;
-    assert_int_equal(qc_edit_distance("", ""), 0);
-    assert_int_equal(qc_edit_distance("", "abc"), 3);
-    assert_int_equal(qc_edit_distance("abc", ""), 3);
-    assert_int_equal(qc_edit_distance("json", "json"), 0);
-    assert_int_equal(qc_edit_distance("json", "jsno"), 1);
-    assert_int_equal(qc_edit_distance("kitten", "sitting"), 3);
-    assert_int_equal(qc_edit_distance("top-k", "top-p"), 1);
-    assert_true(qc_edit_distance("a", "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeee") == SIZE_MAX);
+    assert_int_equal(qm_edit_distance("", ""), 0);
+    assert_int_equal(qm_edit_distance("", "abc"), 3);
+    assert_int_equal(qm_edit_distance("abc", ""), 3);
+    assert_int_equal(qm_edit_distance("json", "json"), 0);
+    assert_int_equal(qm_edit_distance("json", "jsno"), 1);
+    assert_int_equal(qm_edit_distance("kitten", "sitting"), 3);
+    assert_int_equal(qm_edit_distance("top-k", "top-p"), 1);
+    assert_true(qm_edit_distance("a", "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeee") == SIZE_MAX);
 }
 
 static void durations(void **state)

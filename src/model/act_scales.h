@@ -1,8 +1,8 @@
 /* Activation scales: what calibration measures and quantization needs.  Their file is JSON, a list
  * of one object per layer and one for the head, each scale {"value": x, "f32": the four bytes of
  * the float, little-endian, in hexadecimal}. */
-#ifndef QM_QUANT_ACT_SCALES_H
-#define QM_QUANT_ACT_SCALES_H
+#ifndef QM_MODEL_ACT_SCALES_H
+#define QM_MODEL_ACT_SCALES_H
 
 #include "base/status.h"
 

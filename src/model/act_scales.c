@@ -1,4 +1,4 @@
-#include "quant/act_scales.h"
+#include "model/act_scales.h"
 
 #include "base/file.h"
 #include "base/half.h"
