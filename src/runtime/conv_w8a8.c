@@ -131,6 +131,24 @@ static void quantize_inputs(const qm_thread *t, int32_t layer, qm_range range)
     qm_meet(t);
 }
 
+/* The codes that the convolution reads, where in_proj left numbers: token by token, each may have
+ * its own scale. */
+static void show_inputs(const qm_thread *t, int32_t layer)
+{
+    const quamba_session *s = t->s;
+    const size_t e = (size_t)s->model->config.d_inner;
+    if (!t->tapped) return;
+    qm_meet(t);
+    for (int32_t i = 0; t->id == 0 && i < t->pass->n_segments; i++) {
+        const qm_segment *seg = &t->pass->segments[i];
+        for (int32_t row = seg->first_row; row < seg->first_row + seg->n_rows; row++)
+            qm_show_row(seg, QM_EDGE_CONV_IN, layer, row, NULL, s->codes.xz + (size_t)row * 2 * e,
+                        s->input_scales ? s->input_scales[row] : s->model->layers[layer].scales.x,
+                        s->model->config.d_inner);
+    }
+    qm_meet(t);
+}
+
 /* ---- convolution ------------------------------------------------------------------------------
  */
 
@@ -285,6 +303,7 @@ void qm_convolve_w8a8(const qm_thread *t, int32_t layer, qm_range range)
         quantize_inputs(t, layer, range);
     else if (knobs->ip != QM_IP_I8)
         quantize_inputs_static(t, layer, range);
+    if (knobs->ip != QM_IP_I8) show_inputs(t, layer);
     for (int32_t i = 0; i < t->pass->n_segments; i++) {
         const stage g = stage_of(t, &t->pass->segments[i], layer, range);
         for (size_t r = 0; r < (size_t)g.seg->n_rows; r++) {

@@ -52,7 +52,8 @@ static void layout_knobs(quamba_session *s, qm_arena *a, int64_t rows)
     if (knobs->scan == QM_SCAN_MAMBA)
         s->rates = QM_CARVE(a, float, threads, c->d_state, c->d_inner);
     s->u = s->xp_numbers = s->conv;
-    if (knobs->xp == QM_XP_VAL && knobs->u != QM_U_VAL) s->u = QM_CARVE(a, float, rows, c->d_inner);
+    if (knobs->grid != QM_GRID_I8 && knobs->u != QM_U_VAL) /* what the grid hands on stays */
+        s->u = QM_CARVE(a, float, rows, c->d_inner);
     if (knobs->lin == QM_LIN_F32) {
         s->x_dbl = QM_CARVE(a, float, rows, c->dt_rank + 2 * c->d_state);
         if (knobs->xp != QM_XP_VAL) s->xp_numbers = QM_CARVE(a, float, rows, c->d_inner);
