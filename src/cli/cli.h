@@ -176,6 +176,9 @@ void qc_note_saturated(const qc_options *opt, const quamba_session *session,
  * QC_USAGE after a message when they are wrong or do not go together. */
 int qc_parse_datapath(quamba_datapath **datapath, const quamba_datapath *row, const char *list);
 
+/* quamba modes verify MODEL, whose name is the second argument. */
+int qc_modes_verify(const qc_options *opt);
+
 /* QC_OK when --cpu names an instruction set of this processor; else QC_USAGE after a message. */
 int qc_check_cpu(const qc_options *opt);
 

@@ -234,8 +234,10 @@ static int run(const qc_options *opt)
     const char *what = opt->args[0];
     const bool is_list = strcmp(what, "list") == 0, is_knobs = strcmp(what, "knobs") == 0;
     int status;
+    if (strcmp(what, "verify") == 0) return qc_modes_verify(opt);
     if (!is_list && !is_knobs && strcmp(what, "show") != 0)
-        return qc_fail(QC_USAGE, "modes: \"%.60s\" is not known: list, show ID or knobs", what);
+        return qc_fail(QC_USAGE,
+                       "modes: \"%.60s\" is not known: list, show ID, knobs or verify MODEL", what);
     if (is_list || is_knobs) {
         if (opt->n_args > 1 || opt->datapath != NULL)
             return qc_fail(QC_USAGE, "modes %s: unexpected argument \"%s\"", what,
@@ -250,7 +252,7 @@ static int run(const qc_options *opt)
 
 const qc_command qc_cmd_modes = {
     .name = "modes",
-    .usage = "list | knobs | show [OPTIONS] ID",
+    .usage = "list | knobs | show [OPTIONS] ID | verify [OPTIONS] MODEL",
     .summary = "list the numerical datapaths, or show one edge by edge",
     .description =
         "A mode says in which number format a value travels from one operator to the next.  On an "
@@ -261,11 +263,14 @@ const qc_command qc_cmd_modes = {
         "show prints the format at every edge of one mode: i8[s] are codes at scale s, g8[s] FP32 "
         "numbers on the grid of these codes, Q(x, s) is x quantized at s; RA rounds ties away from "
         "zero, RE to even.  With --datapath it shows the mode with some knobs changed; knobs lists "
-        "these.",
+        "these.\n\n"
+        "verify runs a quantized model's first layers under pairs of modes and says which "
+        "equivalences hold between them, to the bit or within what; status 1 when one does not.",
     .examples = "quamba modes list\n"
                 "quamba modes show 2-4\n"
-                "quamba modes show 0 --datapath conv_out=f32,x_proj_in=req,scan_in=val --json\n",
-    .options = "datapath",
+                "quamba modes show 0 --datapath conv_out=f32,x_proj_in=req,scan_in=val --json\n"
+                "quamba modes verify quamba-demo-w8a8\n",
+    .options = "datapath cpu threads pretrained-dir",
     .min_args = 1,
     .max_args = 2,
     .run = run,

@@ -231,7 +231,8 @@ quamba_status qm_check_linears(const qm_check *check, const qm_verify *v, qm_fin
 /* ---- scan ---------------------------------------------------------------------------------------
  */
 
-/* The recorded y and last state of some channels of a layer against the plain scan. */
+/* The recorded y and last state of a layer against the plain scan: every stride-th channel, how's
+ * own among them. */
 static quamba_status expect_scan(qm_finding *f, const qm_plain_scan *how, size_t stride,
                                  const char *what, quamba_error *err)
 {
@@ -242,7 +243,7 @@ static quamba_status expect_scan(qm_finding *f, const qm_plain_scan *how, size_t
     p.y = qm_alloc(t->n_tokens + n_state, sizeof *p.y);
     p.size = qm_alloc(t->n_tokens, sizeof *p.size);
     const bool fits = p.y && p.size;
-    for (p.channel = 0; fits && p.channel < e; p.channel += stride) {
+    for (p.channel = how->channel % stride; fits && p.channel < e; p.channel += stride) {
         p.h = p.y + t->n_tokens;
         qm_plain_scan_run(&p);
         for (size_t i = 0; i < t->n_tokens; i++) {
@@ -263,17 +264,49 @@ static quamba_status expect_scan(qm_finding *f, const qm_plain_scan *how, size_t
     return QUAMBA_OK;
 }
 
-/* The scale s_h at which the state after the prefill has ties; 0: none found. */
-static float tie_of_state(const qm_trace *t)
+/* The scale s_h at which a value of layer 0's state after the prefill is a tie, and its channel; 0:
+ * none found. */
+static float tie_of_state(const qm_trace *t, size_t *channel)
 {
     const size_t n = (size_t)t->d_state * (size_t)t->d_inner;
     for (size_t i = 0; i < n; i += 13) {
         const float h = fabsf(t->states[0][i]);
-        if (!(h > 1e-3f)) continue;
-        const float s = scale_for_tie(h, 6.5f);
-        if (s > 1e-6f && (h * 100.0f) / (s * 100.0f) == 6.5f) return s;
+        const float s = h > 1e-3f ? scale_for_tie(h, 6.5f) : 0.0f;
+        if (!(s > 1e-6f) || (h * 100.0f) / (s * 100.0f) != 6.5f) continue;
+        *channel = i % (size_t)t->d_inner;
+        return s;
     }
     return 0.0f;
+}
+
+/* One row as it is; then, where the state is rounded, with s_h at a tie. */
+static quamba_status check_scan(qm_finding *f, const qm_verify *v, const quamba_datapath *row,
+                                size_t *n_ties, quamba_error *err)
+{
+    enum { STRIDE = 8 };
+    qm_variant variant;
+    quamba_status status = qm_variant_make(&variant, v, row, 2, err);
+    if (status != QUAMBA_OK) return status;
+    size_t channel = 0;
+    for (int run = 0; status == QUAMBA_OK && run < 2; run++) {
+        qm_trace t = {0};
+        const qm_plan plan = qm_plan_of(v, &variant.model, QM_VERIFY_TOKENS, PREFILL);
+        status = qm_trace_run(&t, &plan, err);
+        for (int32_t layer = 0; status == QUAMBA_OK && layer < t.n_layer; layer++) {
+            const qm_plain_scan p = {
+                .model = &variant.model, .trace = &t, .layer = layer, .channel = channel};
+            status = expect_scan(f, &p, STRIDE, row->id, err);
+        }
+        float s_h = 0.0f;
+        if (status == QUAMBA_OK && run == 0 && row->knobs.state != QM_STATE_F32)
+            s_h = tie_of_state(&t, &channel);
+        qm_trace_free(&t);
+        if (s_h == 0.0f) break;
+        variant.layers[0].scales.h = s_h;
+        ++*n_ties;
+    }
+    qm_variant_free(&variant);
+    return status;
 }
 
 quamba_status qm_check_scans(const qm_check *check, const qm_verify *v, qm_finding *f,
@@ -283,35 +316,13 @@ quamba_status qm_check_scans(const qm_check *check, const qm_verify *v, qm_findi
     size_t n_rows = 0, n_ties = 0;
     quamba_status status = QUAMBA_OK;
     const quamba_datapath *row;
-    for (size_t i = 0; status == QUAMBA_OK && (row = qm_quantized_row(i)); i++) {
-        if (row->knobs.z != QM_Z_I8) continue;
-        qm_variant variant;
-        status = qm_variant_make(&variant, v, row, 2, err);
-        if (status != QUAMBA_OK) break;
-        float s_h = 0.0f;
-        for (int run = 0; status == QUAMBA_OK && run < 2; run++) { /* then at a tie of the state */
-            qm_trace t = {0};
-            qm_plan plan = qm_plan_of(v, &variant.model, QM_VERIFY_TOKENS, PREFILL);
-            if (run) variant.layers[0].scales.h = s_h;
-            status = qm_trace_run(&t, &plan, err);
-            for (int32_t layer = 0; status == QUAMBA_OK && layer < t.n_layer; layer++) {
-                const qm_plain_scan p = {.model = &variant.model, .trace = &t, .layer = layer};
-                status = expect_scan(f, &p, 1, row->id, err);
-            }
-            if (status == QUAMBA_OK) s_h = tie_of_state(&t);
-            qm_trace_free(&t);
-            if (row->knobs.state == QM_STATE_F32 || s_h == 0.0f) break;
-            n_ties += (size_t)run;
-        }
-        qm_variant_free(&variant);
-        n_rows++;
-    }
+    for (size_t i = 0; status == QUAMBA_OK && (row = qm_quantized_row(i)); i++, n_rows++)
+        status = check_scan(f, v, row, &n_ties, err);
     if (status == QUAMBA_OK && n_ties == 0) qm_find_fault(f, "no tie of a state was found");
     if (status == QUAMBA_OK && f->outcome == QM_HOLDS)
         snprintf(f->text, sizeof f->text,
-                 "exact, %zu values of %zu rows, %zu with a tie of the "
-                 "state",
-                 (size_t)f->n, n_rows, n_ties);
+                 "exact, %zu values of %zu rows, %zu with a tie of the state", (size_t)f->n, n_rows,
+                 n_ties);
     return status;
 }
 
@@ -406,7 +417,7 @@ quamba_status qm_check_absent(const qm_check *check, const qm_verify *v, qm_find
                                  .no_skip = what == 0,
                                  .no_bias = what == 1,
                                  .no_gate = what == 2};
-        if (status == QUAMBA_OK) status = expect_scan(f, &p, 1, where, err);
+        if (status == QUAMBA_OK) status = expect_scan(f, &p, 8, where, err);
         qm_trace_free(&t);
         qm_variant_free(&variant);
     }

@@ -54,7 +54,7 @@ static void test_demo(void **state)
         .tokens = ids,
         .n_tokens = n,
         .n_layer = 2,
-        .options = {.cpu = "native", .n_threads = 2, .max_rows = 64}
+        .options = {.cpu = "native", .n_threads = 1, .max_rows = 64}
     };
     run_checks(&v);
     quamba_free(ids);
