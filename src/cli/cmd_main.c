@@ -282,7 +282,8 @@ const qc_command qc_cmd_main = {
         "calib-data-num calib-seqlen pretrained-dir output-subdir group-heads quantize-embedding "
         "quantize-lm-head apply-gptq w-bits a-bits hybrid-blocks hybrid-blocks-config "
         "percentile-alpha high-precision-norm mode float-sim-asic-int8 fp32-ssm-input "
-        "float-sim-asic-research-se float-sim-scale-factor strict-mode legacy-env norm-f-fallback "
+        "float-sim-asic-research-se float-sim-scale-factor strict-mode legacy-env datapath "
+        "outlier-scales norm-f-fallback "
         "cpu threads seed",
     .min_args = 1,
     .max_args = 1,
