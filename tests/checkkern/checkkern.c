@@ -223,6 +223,7 @@ CHECK_POINTWISE(silu_f32, (*f)(y, n), 0.0f, true)
 CHECK_POINTWISE(softplus_f32, (*f)(y, z, n), 0.0f, check_unbiased(j, scalar, fn))
 CHECK_POINTWISE(softplus_log_f32, (*f)(y, z, n), 0.0f, check_unbiased(j, scalar, fn))
 CHECK_POINTWISE(gate_f32, (*f)(y, z, n), 0.75f, true)
+CHECK_POINTWISE(gate_ref_f32, (*f)(y, z, n), 0.75f, true)
 CHECK_POINTWISE(gate_sigmoid_f32, (*f)(y, z, n), 0.75f, true)
 #undef CHECK_POINTWISE
 
@@ -274,9 +275,12 @@ static bool compare_scan(judge *j, qm_scan_f32_fn *scalar, qm_scan_f32_fn *fn, s
                          size_t n_rows, size_t n_state, pattern p)
 {
     size_t pad = n % 3, ld = n + pad, n_y = n_rows * ld - pad, n_h = n_state * ld - pad;
+    float *rates = judge_floats(j, 2, n_h, p);
+    for (size_t i = 0; i < n_h && n_rows == 1; i++) /* every decay from 0 to inf */
+        rates[i] *= 160.0f;
     qm_scan_f32_args a = {.u = judge_floats(j, 0, n_y, p),
                           .delta = judge_floats(j, 1, n_y, p == SPECIAL ? WIDE : RANDOM),
-                          .a = judge_floats(j, 2, n_h, p),
+                          .a = rates,
                           .b = judge_floats(j, 3, n_rows * n_state * 2, p),
                           .d = judge_floats(j, 4, n, RANDOM),
                           .ld_y = ld,
@@ -333,6 +337,16 @@ bool check_scan_ref_f32(judge *j, qm_scan_ref_f32_fn *fn)
     return check_scan(j, qm_scan_ref_f32_scalar, fn);
 }
 
+bool check_scan_se_f32(judge *j, qm_scan_se_f32_fn *fn)
+{
+    return check_scan(j, qm_scan_se_f32_scalar, fn);
+}
+
+bool check_scan_mamba_f32(judge *j, qm_scan_mamba_f32_fn *fn)
+{
+    return check_scan(j, qm_scan_mamba_f32_scalar, fn);
+}
+
 /* Hadamard transforms of whole vectors (m = 1) and with a mixing matrix of any signs. */
 bool check_hadamard_f32(judge *j, qm_hadamard_f32_fn *fn)
 {
@@ -363,11 +377,6 @@ bool check_hadamard_f32(judge *j, qm_hadamard_f32_fn *fn)
             }
     return true;
 }
-
-/* Operators that only have their scalar version yet: nothing to judge. */
-#define check_scan_se_f32(j, fn) ((void)(fn), true)
-#define check_scan_mamba_f32(j, fn) ((void)(fn), true)
-#define check_gate_ref_f32(j, fn) ((void)(fn), true)
 
 /* ---- */
 

@@ -58,6 +58,15 @@ void qm_gate_f32_avx2(float *restrict y, const float *restrict z, size_t n)
     }
 }
 
+void qm_gate_ref_f32_avx2(float *restrict y, const float *restrict z, size_t n)
+{
+    for (size_t i = 0; i < n; i += QM_VEC) {
+        __m256 gate = qm_load_avx2(z + i, n - i);
+        gate = _mm256_div_ps(gate, qm_one_plus_exp_neg_avx2(gate));
+        qm_store_avx2(y + i, _mm256_mul_ps(qm_load_avx2(y + i, n - i), gate), n - i);
+    }
+}
+
 void qm_gate_sigmoid_f32_avx2(float *restrict y, const float *restrict z, size_t n)
 {
     const __m256 one = _mm256_set1_ps(1.0f);

@@ -40,17 +40,9 @@ static inline float qm_halve_avx2(__m256 lo, __m256 hi)
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
-static inline __m256 qm_exp_avx2(__m256 x)
+/* e^r 2^n, |r| <= ln(2) / 2.  A NaN in r is a NaN in y, and no power of two changes that. */
+static inline __m256 qm_exp_core_avx2(__m256 r, __m256i n)
 {
-    const __m256 magic = _mm256_set1_ps(QM_ROUND_MAGIC);
-    /* The scalar comparisons are false for NaN and keep it; so does this operand order. */
-    __m256 c = _mm256_max_ps(_mm256_set1_ps(QM_EXP_LOW), x);
-    c = _mm256_min_ps(_mm256_set1_ps(QM_EXP_HIGH), c);
-    __m256 shifted = _mm256_fmadd_ps(c, _mm256_set1_ps(QM_LOG2E), magic);
-    __m256i n = _mm256_sub_epi32(_mm256_castps_si256(shifted), _mm256_castps_si256(magic));
-    __m256 nf = _mm256_sub_ps(shifted, magic);
-    __m256 r = _mm256_fnmadd_ps(nf, _mm256_set1_ps(QM_LN2_HI), c);
-    r = _mm256_fnmadd_ps(nf, _mm256_set1_ps(QM_LN2_LO), r);
     __m256 p = _mm256_set1_ps(QM_EXP_C6);
     p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(QM_EXP_C5));
     p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(QM_EXP_C4));
@@ -60,8 +52,33 @@ static inline __m256 qm_exp_avx2(__m256 x)
     __m256i half = _mm256_srai_epi32(n, 1), bias = _mm256_set1_epi32(127);
     __m256i a = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
     __m256i b = _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(n, half), bias), 23);
-    /* A NaN in x is a NaN in r and in y, and no power of two changes that. */
     return _mm256_mul_ps(_mm256_mul_ps(y, _mm256_castsi256_ps(a)), _mm256_castsi256_ps(b));
+}
+
+/* The scalar comparisons are false for NaN and keep it; so does this operand order. */
+static inline __m256 qm_clamp_avx2(__m256 x, float low, float high)
+{
+    return _mm256_min_ps(_mm256_set1_ps(high), _mm256_max_ps(_mm256_set1_ps(low), x));
+}
+
+static inline __m256 qm_exp_avx2(__m256 x)
+{
+    const __m256 magic = _mm256_set1_ps(QM_ROUND_MAGIC);
+    __m256 c = qm_clamp_avx2(x, QM_EXP_LOW, QM_EXP_HIGH);
+    __m256 shifted = _mm256_fmadd_ps(c, _mm256_set1_ps(QM_LOG2E), magic);
+    __m256i n = _mm256_sub_epi32(_mm256_castps_si256(shifted), _mm256_castps_si256(magic));
+    __m256 nf = _mm256_sub_ps(shifted, magic);
+    __m256 r = _mm256_fnmadd_ps(nf, _mm256_set1_ps(QM_LN2_HI), c);
+    return qm_exp_core_avx2(_mm256_fnmadd_ps(nf, _mm256_set1_ps(QM_LN2_LO), r), n);
+}
+
+static inline __m256 qm_exp2_avx2(__m256 x)
+{
+    const __m256 magic = _mm256_set1_ps(QM_ROUND_MAGIC);
+    __m256 c = qm_clamp_avx2(x, QM_EXP2_LOW, QM_EXP2_HIGH), shifted = _mm256_add_ps(c, magic);
+    __m256i n = _mm256_sub_epi32(_mm256_castps_si256(shifted), _mm256_castps_si256(magic));
+    __m256 r = _mm256_sub_ps(c, _mm256_sub_ps(shifted, magic));
+    return qm_exp_core_avx2(_mm256_mul_ps(r, _mm256_set1_ps(QM_LN2)), n);
 }
 
 static inline __m256 qm_log_core_avx2(__m256 u, __m256 k_extra, __m256 correction)

@@ -39,6 +39,17 @@ void qm_gate_f32_avx512vnni(float *restrict y, const float *restrict z, size_t n
     }
 }
 
+void qm_gate_ref_f32_avx512vnni(float *restrict y, const float *restrict z, size_t n)
+{
+    for (size_t i = 0; i < n; i += QM_WIDE) {
+        __mmask16 mask = qm_mask_avx512(n - i);
+        __m512 gate = _mm512_maskz_loadu_ps(mask, z + i);
+        gate = _mm512_div_ps(gate, qm_one_plus_exp_neg_avx512(gate));
+        __m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, y + i), gate);
+        _mm512_mask_storeu_ps(y + i, mask, v);
+    }
+}
+
 void qm_gate_sigmoid_f32_avx512vnni(float *restrict y, const float *restrict z, size_t n)
 {
     const __m512 one = _mm512_set1_ps(1.0f);

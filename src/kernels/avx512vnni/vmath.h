@@ -13,21 +13,39 @@ static inline __mmask16 qm_mask_avx512(size_t n)
     return (__mmask16)(n >= QM_WIDE ? 0xffffu : (1u << n) - 1u);
 }
 
-static inline __m512 qm_exp_avx512(__m512 x)
+/* e^r 2^n, |r| <= ln(2) / 2 */
+static inline __m512 qm_exp_core_avx512(__m512 r, __m512 n)
 {
-    const __m512 magic = _mm512_set1_ps(QM_ROUND_MAGIC);
-    __m512 c = _mm512_max_ps(_mm512_set1_ps(QM_EXP_LOW), x); /* keeps a NaN in x */
-    c = _mm512_min_ps(_mm512_set1_ps(QM_EXP_HIGH), c);
-    __m512 nf = _mm512_sub_ps(_mm512_fmadd_ps(c, _mm512_set1_ps(QM_LOG2E), magic), magic);
-    __m512 r = _mm512_fnmadd_ps(nf, _mm512_set1_ps(QM_LN2_HI), c);
-    r = _mm512_fnmadd_ps(nf, _mm512_set1_ps(QM_LN2_LO), r);
     __m512 p = _mm512_set1_ps(QM_EXP_C6);
     p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(QM_EXP_C5));
     p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(QM_EXP_C4));
     p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(QM_EXP_C3));
     p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(QM_EXP_C2));
     __m512 y = _mm512_add_ps(_mm512_fmadd_ps(_mm512_mul_ps(r, r), p, r), _mm512_set1_ps(1.0f));
-    return _mm512_scalef_ps(y, nf); /* y 2^n, rounded once: what the two factors come to */
+    return _mm512_scalef_ps(y, n); /* rounded once: what the two factors come to */
+}
+
+/* Keeps a NaN in x. */
+static inline __m512 qm_clamp_avx512(__m512 x, float low, float high)
+{
+    return _mm512_min_ps(_mm512_set1_ps(high), _mm512_max_ps(_mm512_set1_ps(low), x));
+}
+
+static inline __m512 qm_exp_avx512(__m512 x)
+{
+    const __m512 magic = _mm512_set1_ps(QM_ROUND_MAGIC);
+    __m512 c = qm_clamp_avx512(x, QM_EXP_LOW, QM_EXP_HIGH);
+    __m512 n = _mm512_sub_ps(_mm512_fmadd_ps(c, _mm512_set1_ps(QM_LOG2E), magic), magic);
+    __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(QM_LN2_HI), c);
+    return qm_exp_core_avx512(_mm512_fnmadd_ps(n, _mm512_set1_ps(QM_LN2_LO), r), n);
+}
+
+static inline __m512 qm_exp2_avx512(__m512 x)
+{
+    const __m512 magic = _mm512_set1_ps(QM_ROUND_MAGIC);
+    __m512 c = qm_clamp_avx512(x, QM_EXP2_LOW, QM_EXP2_HIGH);
+    __m512 n = _mm512_sub_ps(_mm512_add_ps(c, magic), magic);
+    return qm_exp_core_avx512(_mm512_mul_ps(_mm512_sub_ps(c, n), _mm512_set1_ps(QM_LN2)), n);
 }
 
 static inline __m512 qm_log_core_avx512(__m512 u, __m512 correction)
