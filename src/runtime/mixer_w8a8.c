@@ -5,24 +5,38 @@
 #include <math.h>
 #include <string.h>
 
-static void norm_codes(const qm_thread *t, int32_t layer)
+/* The one row of a decode step is normed, and rotated, by every thread for itself in its own panel,
+ * which products of one row leave alone: sooner done than waited for. */
+static bool is_single(const qm_thread *t) { return t->pass->n_rows == 1; }
+
+static int8_t *own_codes(const qm_thread *t)
+{
+    return (int8_t *)(t->panel + qm_panel_floats(&t->s->model->config) / 2);
+}
+
+/* Returns the codes of all rows, when they are there. */
+static const int8_t *norm_codes(const qm_thread *t, int32_t layer)
 {
     const quamba_session *s = t->s;
     const qm_layer *l = &s->model->layers[layer];
     const size_t d = (size_t)s->model->config.d_model;
-    qm_range rows = qm_share(t, t->pass->n_rows, 1);
+    const bool single = is_single(t);
+    float *hidden = single ? t->panel : s->hidden;
+    int8_t *codes = single ? own_codes(t) : s->codes.norm;
+    qm_range rows = single ? (qm_range){0, 1} : qm_share(t, t->pass->n_rows, 1);
     for (int32_t i = rows.begin; i < rows.end; i++) {
-        float *y = s->hidden + (size_t)i * d;
+        float *y = hidden + (size_t)i * d;
         s->kernels.rms_norm_f32(y, s->residual + (size_t)i * d, l->norm,
                                 (float)s->model->config.norm_eps, d);
-        qm_count_lost(
-            t, i, QM_EDGE_NORM_OUT, layer,
-            s->kernels.quantize_even_i8(s->codes.norm + (size_t)i * d, y, l->scales.in, d));
+        size_t lost = s->kernels.quantize_even_i8(codes + (size_t)i * d, y, l->scales.in, d);
+        if (!single || t->id == 0) qm_count_lost(t, i, QM_EDGE_NORM_OUT, layer, lost);
     }
+    if (!single) qm_meet(t);
+    return codes;
 }
 
 /* in_proj on this thread's channels: codes, or where the row wants them numbers, of x and of z. */
-static void project_in(const qm_thread *t, int32_t layer, qm_range channels)
+static void project_in(const qm_thread *t, int32_t layer, qm_range channels, const int8_t *norm)
 {
     const quamba_session *s = t->s;
     const qm_layer *l = &s->model->layers[layer];
@@ -34,11 +48,10 @@ static void project_in(const qm_thread *t, int32_t layer, qm_range channels)
         float *numbers = (half ? s->z_numbers : s->x) + channels.begin;
         if (half ? knobs->z == QM_Z_I8 : knobs->ip == QM_IP_I8)
             qm_linear_codes(t, &l->in_proj, QM_FIRST_A, QM_EDGE_IN_PROJ_OUT, layer, first, n,
-                            s->codes.xz + first, 2 * (size_t)e, s->codes.norm, (size_t)d, 0,
-                            n_rows);
+                            s->codes.xz + first, 2 * (size_t)e, norm, (size_t)d, 0, n_rows);
         else
             qm_linear_numbers(t, &l->in_proj, l->scales.in, !half && knobs->ip == QM_IP_F16, first,
-                              n, numbers, (size_t)e, s->codes.norm, (size_t)d, n_rows);
+                              n, numbers, (size_t)e, norm, (size_t)d, n_rows);
     }
 }
 
@@ -274,21 +287,27 @@ static void scan(const qm_thread *t, const qm_segment *seg, int32_t layer, qm_ra
     if (rounds) round_state(t, seg, layer, state, n, false);
 }
 
-/* Rotates y in place and quantizes it, over codes.u, which nobody needs any more. */
-static void rotate(const qm_thread *t, int32_t layer)
+/* Rotates y and quantizes it; returns the codes of all rows.  Shared ones go over codes.u, which
+ * nobody needs any more. */
+static const int8_t *rotate(const qm_thread *t, int32_t layer)
 {
     const quamba_session *s = t->s;
     const size_t e = (size_t)s->model->config.d_inner;
     const qm_rotation *turn = &s->rotation;
     /* upstream forms the factor in double */
     const float factor = (float)(1.0 / sqrt((double)e) / (double)s->model->layers[layer].scales.o);
-    qm_range rows = qm_share(t, t->pass->n_rows, 1);
+    const bool single = is_single(t);
+    float *numbers = single ? memcpy(t->panel, s->xz, e * sizeof *s->xz) : s->xz;
+    int8_t *codes = single ? own_codes(t) : s->codes.u;
+    qm_range rows = single ? (qm_range){0, 1} : qm_share(t, t->pass->n_rows, 1);
     for (int32_t i = rows.begin; i < rows.end; i++) {
-        float *y = s->xz + (size_t)i * e;
+        float *y = numbers + (size_t)i * e;
         s->kernels.hadamard_f32(y, t->z, turn->signs, (size_t)turn->m, (size_t)turn->width, factor);
-        qm_count_lost(t, i, QM_EDGE_HADAMARD_OUT, layer,
-                      s->kernels.quantize_away_i8(s->codes.u + (size_t)i * e, y, 1.0f, e));
+        size_t lost = s->kernels.quantize_away_i8(codes + (size_t)i * e, y, 1.0f, e);
+        if (!single || t->id == 0) qm_count_lost(t, i, QM_EDGE_HADAMARD_OUT, layer, lost);
     }
+    if (!single) qm_meet(t);
+    return codes;
 }
 
 /* An edge that holds codes in some rows and numbers in others. */
@@ -342,10 +361,9 @@ void qm_mix_w8a8(const qm_thread *t, int32_t layer)
     const int32_t n = channels.end - channels.begin;
 
     qm_foresee(t, &l->in_proj, channels.begin, n);
-    norm_codes(t, layer);
-    qm_meet(t);
-    qm_show_codes(t, QM_EDGE_NORM_OUT, layer, s->codes.norm, l->scales.in, (size_t)d, d);
-    project_in(t, layer, channels);
+    const int8_t *norm = norm_codes(t, layer);
+    qm_show_codes(t, QM_EDGE_NORM_OUT, layer, norm, l->scales.in, (size_t)d, d);
+    project_in(t, layer, channels, norm);
     show_in_proj(t, layer);
     qm_foresee(t, &l->x_proj, part.begin, part.end - part.begin);
     qm_convolve_w8a8(t, layer, channels);
@@ -371,11 +389,10 @@ void qm_mix_w8a8(const qm_thread *t, int32_t layer)
     qm_meet(t);
     qm_show(t, QM_EDGE_SCAN_OUT, layer, s->xz, (size_t)e, e);
     qm_show_state(t, layer);
-    rotate(t, layer);
-    qm_meet(t);
-    qm_show_codes(t, QM_EDGE_HADAMARD_OUT, layer, s->codes.u, l->scales.o, (size_t)e, e);
+    const int8_t *rotated = rotate(t, layer);
+    qm_show_codes(t, QM_EDGE_HADAMARD_OUT, layer, rotated, l->scales.o, (size_t)e, e);
     qm_linear_numbers(t, &l->out_proj, l->out_proj.a, true, outputs.begin,
-                      outputs.end - outputs.begin, s->hidden + outputs.begin, (size_t)d, s->codes.u,
+                      outputs.end - outputs.begin, s->hidden + outputs.begin, (size_t)d, rotated,
                       (size_t)e, n_rows);
     qm_show(t, QM_EDGE_OUT_PROJ_OUT, layer, s->hidden, (size_t)d, d);
     qm_add_residual(t, outputs);
