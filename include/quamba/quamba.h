@@ -93,9 +93,9 @@ typedef struct quamba_model_info {
     uint64_t n_parameters;     /* elements of all weights, a tied head counted once */
     uint64_t weights_bytes;    /* bytes of the weights as used, a tied head counted once */
     uint64_t bytes_per_token;  /* bytes of weights and state that one decode step reads */
-    uint64_t state_bytes;      /* recurrent state of one session */
+    uint64_t state_bytes;      /* state of one session: of the convolution and of the recurrence */
     const char *architecture;  /* "mamba1" */
-    const char *weight_format; /* type of the matrices: "f32", "f16", "bf16" */
+    const char *weight_format; /* type of the matrices: "f32", "f16", "bf16", "i8" */
     const char *mode;          /* datapath the weights are bound for */
 } quamba_model_info;
 

@@ -1,5 +1,6 @@
 /* quamba bench: size and speed of a model on this machine. */
 #include "cli/cli.h"
+#include "datapath/datapath.h"
 #include "model/model.h"
 
 #include <inttypes.h>
@@ -19,6 +20,10 @@ static const struct {
     {"1.4b", 2048, 48},
     {"2.8b", 2560, 64}
 };
+
+/* Options that make the random weights of a quantized model. */
+static const char *const quantized_only[] = {"w-bits", "a-bits", "no-quantize-embedding",
+                                             "no-quantize-lm-head"};
 
 /* What is measured, once per run; the medians are reported. */
 typedef enum qc_figure {
@@ -205,6 +210,25 @@ static int print_table(const qc_bench *b, const char *name)
     return status;
 }
 
+/* The datapath of a random model, whose kind follows from it: W8A8 unless --mode says otherwise. */
+static int choose_mode(const quamba_datapath **mode, const qc_options *opt)
+{
+    *mode = opt->mode ? quamba_datapath_find(opt->mode) : qm_datapath_default(true);
+    if (opt->datapath || opt->choice.knobs || opt->outlier_scales)
+        return qc_fail(QC_USAGE, "bench: --shape takes a mode as it is: --datapath and "
+                                 "--outlier-scales need a MODEL");
+    if ((*mode)->quantized && (opt->w_bits != 8 || opt->a_bits != 8))
+        return qc_fail(QC_USAGE,
+                       "bench: --w-bits %" PRId64 " with --a-bits %" PRId64
+                       " is not supported yet: give 8 and 8, or --mode fp32",
+                       opt->w_bits, opt->a_bits);
+    for (size_t i = 0; !(*mode)->quantized && i < QM_COUNT(quantized_only); i++)
+        if (qc_given(opt, quantized_only[i]))
+            return qc_fail(QC_USAGE, "bench: --%s says how to quantize, mode %s does not",
+                           quantized_only[i], (*mode)->id);
+    return QC_OK;
+}
+
 static int open_random(quamba_model **model, const qc_options *opt)
 {
     qm_config config = {.mamba_version = 1,
@@ -220,11 +244,17 @@ static int open_random(quamba_model **model, const qc_options *opt)
             config.d_inner = 2 * config.d_model;
             config.dt_rank = config.d_model / 16;
         }
-    const quamba_datapath *mode = quamba_datapath_at(0);
-    if (opt->mode) mode = quamba_datapath_find(opt->mode);
+    const quamba_datapath *mode = NULL;
+    int status = choose_mode(&mode, opt);
+    if (status != QC_OK) return status;
+    config.quantized = mode->quantized;
+    if (mode->quantized) config.scheme = QM_W8A8;
+    const qm_random_options options = {.seed = (uint64_t)opt->seed,
+                                       .half_embedding = opt->no_quantize_embedding,
+                                       .half_head = opt->no_quantize_lm_head};
     quamba_error err;
-    quamba_status status = qm_model_random(model, &config, mode, (uint64_t)opt->seed, &err);
-    return status == QUAMBA_OK ? QC_OK : qc_fail_error(&err);
+    return qm_model_random(model, &config, mode, &options, &err) == QUAMBA_OK ? QC_OK
+                                                                              : qc_fail_error(&err);
 }
 
 static int measure(qc_bench *b, const qc_options *opt, const char *name)
@@ -266,6 +296,10 @@ static int run(const qc_options *opt)
                   .n_threads = qc_n_threads(opt)};
     if ((opt->n_args == 0) == (opt->shape == NULL))
         return qc_fail(QC_USAGE, "bench: give either a MODEL or --shape");
+    for (size_t i = 0; !opt->shape && i < QM_COUNT(quantized_only); i++)
+        if (qc_given(opt, quantized_only[i]))
+            return qc_fail(QC_USAGE, "bench: --%s is for --shape: a MODEL is what it is",
+                           quantized_only[i]);
     const char *name = opt->shape ? opt->shape : opt->args[0];
     int status = opt->shape ? open_random(&model, opt) : qc_open_model(&model, opt, name);
     if (status == QC_OK) {
@@ -289,12 +323,15 @@ const qc_command qc_cmd_bench = {
         "Prefills a random prompt, then generates greedily, --repeat times after one run to warm "
         "up, and reports medians with minimum and maximum.  Decoding is bound by memory: its share "
         "is the bytes a token reads times tokens per second, over the bandwidth that a plain read "
-        "of the same weights gets in the same run.",
+        "of the same weights gets in the same run.  --shape makes random W8A8 weights, "
+        "embedding and head included, or with --mode fp32 or fp16 matrices in half.",
     .examples = "quamba bench models/demo\n"
-                "quamba bench --shape 130m --prompt-len 512 --json\n",
+                "quamba bench --shape 130m --prompt-len 512 --json\n"
+                "quamba bench --shape 130m --mode fp32\n",
     .options = "mode float-sim-asic-int8 strict-mode legacy-env "
                "datapath outlier-scales norm-f-fallback cpu threads seed "
-               "pretrained-dir shape prompt-len gen-len repeat",
+               "pretrained-dir shape w-bits a-bits no-quantize-embedding no-quantize-lm-head "
+               "prompt-len gen-len repeat",
     .min_args = 0,
     .max_args = 1,
     .run = run,

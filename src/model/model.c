@@ -117,8 +117,13 @@ const char *quamba_model_warning(const quamba_model *m, size_t index)
 quamba_model_info quamba_model_get_info(const quamba_model *m)
 {
     const qm_config *c = &m->config;
-    uint64_t state = (uint64_t)c->n_layer * (uint64_t)c->d_inner *
-                     (uint64_t)(c->d_conv + c->d_state) * sizeof(float);
+    /* The convolution's inputs are codes in a quantized model; the state after a token is FP32 in
+     * all.  Left out: the scale per input that rows with run-time scales keep. */
+    const uint64_t channel = (uint64_t)c->d_conv * (c->quantized ? 1 : sizeof(float)) +
+                             (uint64_t)c->d_state * sizeof(float);
+    uint64_t state = (uint64_t)c->n_layer * (uint64_t)c->d_inner * channel;
+    uint64_t rows =
+        m->embedding_scales ? (uint64_t)c->n_vocab * sizeof(float) : 0; /* one is read */
     uint64_t untied = 0; /* an embedding of its own: one row of it is read */
     if (!c->tie_embeddings)
         untied = (uint64_t)c->n_vocab * (uint64_t)c->d_model * qm_dtype_size(m->embedding.dtype);
@@ -132,7 +137,7 @@ quamba_model_info quamba_model_get_info(const quamba_model *m)
         .n_vocab = c->n_vocab,
         .n_parameters = m->n_parameters,
         .weights_bytes = m->matrix_bytes + m->vector_bytes + untied,
-        .bytes_per_token = m->matrix_bytes + m->vector_bytes + state,
+        .bytes_per_token = m->matrix_bytes + m->vector_bytes - rows + state,
         .state_bytes = state,
         .architecture = "mamba1",
         .weight_format = qm_dtype_name(m->layers[0].in_proj.dtype),

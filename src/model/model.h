@@ -116,10 +116,16 @@ typedef bool qm_report_missing(void *user, const char *name, const char *instead
 quamba_status qm_model_missing(const qm_config *config, qm_find_tensor *find, const void *user,
                                qm_report_missing *report, void *report_user, quamba_error *err);
 
-/* A model of the given shape with random weights of plausible size (matrices in half), to measure
- * speed without a checkpoint.  The same for the same seed. */
+/* A model of the given shape with random weights of plausible size, to measure speed without a
+ * checkpoint: matrices in half, or, where config says quantized, the tensors of a W8A8 file.  The
+ * same for the same seed. */
+typedef struct qm_random_options {
+    uint64_t seed;
+    bool half_embedding, half_head; /* of a quantized model: in half, instead of INT8 */
+} qm_random_options;
 quamba_status qm_model_random(quamba_model **model, const qm_config *config,
-                              const quamba_datapath *datapath, uint64_t seed, quamba_error *err);
+                              const quamba_datapath *datapath, const qm_random_options *options,
+                              quamba_error *err);
 
 /* True when n elements are all finite, as those of an integer type are; else *bad is the first that
  * is not. */

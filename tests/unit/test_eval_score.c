@@ -204,7 +204,8 @@ static void test_scorer(void **state)
                               .norm_eps = 1e-5};
     quamba_model *model = NULL;
     quamba_error err = {0};
-    if (qm_model_random(&model, &config, quamba_datapath_find("fp32"), 7, &err) != QUAMBA_OK)
+    if (qm_model_random(&model, &config, quamba_datapath_find("fp32"),
+                        &(qm_random_options){.seed = 7}, &err) != QUAMBA_OK)
         fail_msg("%s", err.message);
     qm_sequence alone[16], together[16];
     size_t n = make_sequences(alone);
