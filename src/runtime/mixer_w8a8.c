@@ -55,17 +55,17 @@ static void project_in(const qm_thread *t, int32_t layer, qm_range channels, con
     }
 }
 
-/* FP32 values onto the INT8 grid of scale, where they stay FP32. */
-static void snap(const qm_thread *t, int32_t row, qm_edge edge, int32_t layer, float *y,
-                 float scale, size_t n)
+/* FP32 values onto the INT8 grid of scale, where they stay FP32; returns how many saturated. */
+static size_t snap(const qm_thread *t, float *y, float scale, size_t n)
 {
-    for (size_t i = 0, width; i < n; i += width) { /* the scratch is d_inner wide */
-        width = n - i < (size_t)t->s->model->config.d_inner ? n - i
-                                                            : (size_t)t->s->model->config.d_inner;
-        qm_count_lost(t, row, edge, layer,
-                      t->s->kernels.quantize_even_i8(t->state_codes, y + i, scale, width));
+    const size_t most = (size_t)t->s->model->config.d_inner; /* width of the scratch */
+    size_t lost = 0;
+    for (size_t i = 0, width; i < n; i += width) {
+        width = n - i < most ? n - i : most;
+        lost += t->s->kernels.quantize_even_i8(t->state_codes, y + i, scale, width);
         t->s->kernels.dequantize_i8(y + i, t->state_codes, scale, width);
     }
+    return lost;
 }
 
 /* x_proj of the rows and outputs given. */
@@ -87,8 +87,8 @@ static void project_x(const qm_thread *t, int32_t layer, qm_range rows, qm_range
                               s->xp_numbers + (size_t)rows.begin * e, e, n_rows);
     if (knobs->lin == QM_LIN_INT8 || knobs->bc == QM_BC_F32 || knobs->bc == QM_BC_I8LATE) return;
     for (int32_t i = 0; i < n_rows; i++)
-        snap(t, rows.begin + i, QM_EDGE_X_PROJ_OUT, layer, s->x_dbl + first + (size_t)i * ld,
-             l->scales.b, (size_t)n);
+        qm_count_lost(t, rows.begin + i, QM_EDGE_X_PROJ_OUT, layer,
+                      snap(t, s->x_dbl + first + (size_t)i * ld, l->scales.b, (size_t)n));
 }
 
 /* dt_proj on this thread's channels: codes or, in delta, numbers. */
@@ -110,7 +110,8 @@ static void project_dt(const qm_thread *t, int32_t layer, qm_range channels)
     for (int32_t i = 0; i < n_rows; i++) {
         const size_t at = (size_t)i * e + (size_t)channels.begin;
         if (knobs->bc == QM_BC_VQ)
-            snap(t, i, QM_EDGE_DT_PROJ_OUT, layer, s->delta + at, l->scales.dt, (size_t)n);
+            qm_count_lost(t, i, QM_EDGE_DT_PROJ_OUT, layer,
+                          snap(t, s->delta + at, l->scales.dt, (size_t)n));
         else if (knobs->bc != QM_BC_F32)
             qm_count_lost(t, i, QM_EDGE_DT_PROJ_OUT, layer,
                           s->kernels.quantize_even_i8(s->codes.dt + at, s->delta + at, l->scales.dt,
@@ -200,8 +201,10 @@ static void input_output_vectors(const qm_thread *t, const qm_layer *l, int32_t 
     }
     memcpy(bc, s->x_dbl + at, 2 * n * sizeof *bc);
     if (knobs->bc == QM_BC_I8LATE) {
-        snap(t, row, QM_EDGE_X_PROJ_OUT, layer, bc, l->scales.b, n);
-        snap(t, row, QM_EDGE_X_PROJ_OUT, layer, bc + n, l->scales.c, n);
+        size_t lost = snap(t, bc, l->scales.b, n);
+        lost += snap(t, bc + n, l->scales.c, n);
+        if (t->id == 0)
+            qm_count_lost(t, row, QM_EDGE_X_PROJ_OUT, layer, lost); /* all do the same */
     }
 }
 

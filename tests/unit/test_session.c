@@ -1,7 +1,8 @@
-/* Sessions on a small random model of awkward sizes: cutting a text, threads, instruction sets,
- * batches, forks and saved states must not show in any bit. */
+/* Sessions of every mode on small random models of awkward sizes: cutting a text, threads,
+ * instruction sets, batches, forks, saved states and taps must not show in any bit. */
 #include "base/half.h"
 #include "base/hash.h"
+#include "datapath/datapath.h"
 #include "kernels/cpu.h"
 #include "model/model.h"
 
@@ -14,26 +15,36 @@
 
 #include <cmocka.h>
 
-enum { N_TOKENS = 61, N_VOCAB = 83 };
+enum { N_TOKENS = 61, N_PROMPT = 56, N_VOCAB = 83, N_LAYER = 3, D_STATE = 5 };
 
 static int32_t tokens[N_TOKENS];
-static const qm_config shape = {.mamba_version = 1,
-                                .n_layer = 3,
-                                .d_model = 37,
-                                .d_inner = 70,
-                                .d_state = 5,
-                                .d_conv = 4,
-                                .dt_rank = 3,
-                                .n_vocab = N_VOCAB,
-                                .tie_embeddings = true,
-                                .norm_eps = 1e-5};
 
-static quamba_model *open_model(const char *mode)
+/* The n-th mode's; of the quantized ones some keep embedding or head in half. */
+static quamba_model *open_model(size_t n)
 {
+    const quamba_datapath *dp = quamba_datapath_at(n);
+    const bool quantized = dp->quantized; /* d_inner must have a Hadamard transform */
+    const qm_config shape = {.mamba_version = 1,
+                             .n_layer = N_LAYER,
+                             .d_model = quantized ? 24 : 37,
+                             .d_inner = quantized ? 48 : 70,
+                             .d_state = D_STATE,
+                             .d_conv = 4,
+                             .dt_rank = 3,
+                             .n_vocab = N_VOCAB,
+                             .tie_embeddings = true,
+                             .quantized = quantized,
+                             .scheme = quantized ? QM_W8A8 : QM_FLOAT,
+                             .norm_eps = 1e-5};
+    const qm_random_options options = {
+        .seed = 7, .half_embedding = n % 4 == 1, .half_head = n % 4 == 1 || n % 4 == 3};
     quamba_model *model = NULL;
     quamba_error err;
-    if (qm_model_random(&model, &shape, quamba_datapath_find(mode), 7, &err) != QUAMBA_OK)
+    if (qm_model_random(&model, &shape, dp, &options, &err) != QUAMBA_OK)
         fail_msg("%s", err.message);
+    assert_null(quamba_model_warning(model, 0));
+    for (int32_t i = 0; i < N_LAYER; i++)
+        model->layers[i].scales.u /= 4; /* so that every layer has outliers */
     return model;
 }
 
@@ -47,7 +58,19 @@ static quamba_session *new_session(const quamba_model *model, const char *cpu, i
     return session;
 }
 
-/* Everything a session computed: its state as saved, then the logits given. */
+/* All that was counted as saturated. */
+static uint64_t saturated(const quamba_session *session)
+{
+    uint64_t hash = 0;
+    for (int32_t layer = 0; layer <= N_LAYER; layer++)
+        for (int32_t edge = 0; quamba_edge_name(edge); edge++) {
+            uint64_t n = quamba_session_saturated(session, layer, edge);
+            hash = qm_hash64(&n, sizeof n, hash);
+        }
+    return hash;
+}
+
+/* A session's state as saved, then the logits given. */
 static uint64_t fingerprint(const quamba_session *session, const float *logits)
 {
     size_t size = 0;
@@ -61,12 +84,31 @@ static uint64_t fingerprint(const quamba_session *session, const float *logits)
     return logits ? qm_hash64(logits, N_VOCAB * sizeof *logits, hash) : hash;
 }
 
-static uint64_t prefill_all(quamba_session *session)
+/* Feeds tokens [from, to); returns the logits after the last. */
+static const float *feed(quamba_session *session, size_t from, size_t to, bool decode)
 {
-    const float *logits;
     quamba_error err;
-    assert_int_equal(quamba_session_prefill(session, tokens, N_TOKENS, &logits, &err), QUAMBA_OK);
-    return fingerprint(session, logits);
+    quamba_job job = {.session = session,
+                      .tokens = tokens + from,
+                      .n_tokens = to - from,
+                      .decode = decode,
+                      .want_logits = true};
+    if (quamba_session_run(&job, 1, &err) != QUAMBA_OK) fail_msg("%s", err.message);
+    return job.logits;
+}
+
+/* A prompt in pieces of n tokens, then steps; everything that was computed and counted. */
+static uint64_t run_text(quamba_session *session, size_t n)
+{
+    quamba_error err;
+    for (size_t at = 0; at < N_PROMPT; at += n)
+        assert_int_equal(quamba_session_prefill(session, tokens + at,
+                                                N_PROMPT - at < n ? N_PROMPT - at : n, NULL, &err),
+                         QUAMBA_OK);
+    uint64_t after_prompt = fingerprint(session, NULL);
+    const float *logits = feed(session, N_PROMPT, N_TOKENS, true);
+    assert_int_equal(quamba_session_position(session), N_TOKENS);
+    return after_prompt ^ fingerprint(session, logits) * 3 ^ saturated(session) * 5;
 }
 
 static int setup(void **state)
@@ -77,69 +119,72 @@ static int setup(void **state)
     return 0;
 }
 
-static const char *const modes[] = {"fp32", "fp16"};
-
+/* Neither the pieces of a prompt nor the tokens computed side by side; where a mode looks at a
+ * prompt as a whole, it stays whole. */
 static void test_cuts(void **state)
 {
     (void)state;
-    for (size_t m = 0; m < 2; m++) {
-        quamba_model *model = open_model(modes[m]);
-        quamba_session *whole = new_session(model, "native", 1, 256);
-        uint64_t want = prefill_all(whole);
-        for (int32_t cut = 1; cut < N_TOKENS; cut++) {
-            quamba_session *s = new_session(model, "native", 1, cut % 7 + 1);
-            const float *logits;
-            quamba_error err;
-            for (size_t at = 0; at < N_TOKENS; at += (size_t)cut) {
-                size_t n = N_TOKENS - at < (size_t)cut ? N_TOKENS - at : (size_t)cut;
-                assert_int_equal(quamba_session_prefill(s, tokens + at, n, &logits, &err),
-                                 QUAMBA_OK);
-            }
-            assert_int_equal(quamba_session_position(s), N_TOKENS);
-            assert_true(fingerprint(s, logits) == want);
+    for (size_t m = 0; quamba_datapath_at(m); m++) {
+        const bool whole = qm_sees_whole_prompt(quamba_datapath_at(m));
+        quamba_model *model = open_model(m);
+        quamba_session *s = new_session(model, "native", 1, 256);
+        uint64_t want = run_text(s, N_PROMPT);
+        quamba_session_free(&s);
+        for (int32_t cut = 1; cut < N_PROMPT; cut += cut < 5 ? 1 : 12) {
+            s = new_session(model, "native", 1, cut % 7 + 1);
+            assert_true(run_text(s, whole ? N_PROMPT : (size_t)cut) == want);
             quamba_session_free(&s);
         }
-        quamba_session_free(&whole);
+        s = new_session(model, "native", 1, 256);
+        assert_int_equal(run_text(s, N_PROMPT / 2) == want, !whole); /* so it does look */
+        quamba_session_free(&s);
         quamba_model_close(&model);
     }
 }
 
-/* The recurrent state of a saved session, after its header and the convolution's inputs. */
-static bool state_is_half(const quamba_session *session)
+/* True when the recurrent state is half numbers, or (quantized) codes at its scale. */
+static bool state_is_rounded(const quamba_model *model, const quamba_session *session)
 {
-    const size_t n = (size_t)(shape.n_layer * shape.d_state * shape.d_inner);
+    const size_t per_layer = (size_t)(D_STATE * model->config.d_inner), n = N_LAYER * per_layer;
     size_t size = 0;
     quamba_error err;
     quamba_session_save(session, NULL, 0, &size, &err);
     unsigned char *blob = malloc(size);
     assert_non_null(blob);
     assert_int_equal(quamba_session_save(session, blob, size, &size, &err), QUAMBA_OK);
-    bool half = true;
-    for (size_t i = 0; i < n; i++) {
-        float x;
+    bool rounded = true;
+    for (size_t i = 0; i < n; i++) { /* the last thing in it but for the hash */
+        float x, scale = model->layers[i / per_layer].scales.h;
         memcpy(&x, blob + size - 8 - (n - i) * sizeof x, sizeof x);
-        half = half && qm_round_f16(x) == x;
+        bool half = qm_round_f16(x) == x;
+        bool code =
+            model->config.quantized && fabsf(x) < 129 * scale && scale * roundf(x / scale) == x;
+        rounded = rounded && (half || code);
     }
     free(blob);
-    return half;
+    return rounded;
 }
 
-/* In FP32 a decode step is a prefill of one token; in half it is not: the state is rounded. */
+/* Where the state stays FP32, a decode step is a prefill of one token; elsewhere it is not, for the
+ * state is rounded. */
 static void test_steps(void **state)
 {
     (void)state;
-    for (size_t m = 0; m < 2; m++) {
-        quamba_model *model = open_model(modes[m]);
+    for (size_t m = 0; quamba_datapath_at(m); m++) {
+        const quamba_datapath *dp = quamba_datapath_at(m);
+        const bool rounds =
+            dp->quantized ? dp->knobs.state != QM_STATE_F32 : dp->step_state != QM_FORMAT_F32;
+        quamba_model *model = open_model(m);
         quamba_session *a = new_session(model, "native", 1, 256);
         quamba_session *b = new_session(model, "native", 1, 256);
-        uint64_t want = prefill_all(a);
-        const float *logits = NULL;
-        quamba_error err;
-        for (size_t i = 0; i < N_TOKENS; i++)
-            assert_int_equal(quamba_session_step(b, tokens[i], &logits, &err), QUAMBA_OK);
-        assert_int_equal(fingerprint(b, logits) == want, m == 0);
-        assert_int_equal(state_is_half(a), false);
-        assert_int_equal(state_is_half(b), m == 1);
+        uint64_t want = 0, got = 0;
+        for (size_t i = 0; i < N_TOKENS; i++) {
+            want = fingerprint(a, feed(a, i, i + 1, false));
+            got = fingerprint(b, feed(b, i, i + 1, true));
+        }
+        assert_int_equal(got == want, !rounds);
+        assert_int_equal(state_is_rounded(model, a), false);
+        assert_int_equal(state_is_rounded(model, b), rounds);
         quamba_session_free(&a);
         quamba_session_free(&b);
         quamba_model_close(&model);
@@ -150,16 +195,16 @@ static void test_threads_and_cpus(void **state)
 {
     (void)state;
     static const char *const cpus[] = {"scalar", "avx2", "avx512vnni", "neon", "native"};
-    for (size_t m = 0; m < 2; m++) {
-        quamba_model *model = open_model(modes[m]);
+    for (size_t m = 0; quamba_datapath_at(m); m++) {
+        quamba_model *model = open_model(m);
         quamba_session *s = new_session(model, "scalar", 1, 256);
-        uint64_t want = prefill_all(s);
+        uint64_t want = run_text(s, N_PROMPT);
         quamba_session_free(&s);
         for (size_t c = 0; c < sizeof cpus / sizeof cpus[0]; c++)
-            for (int32_t threads = 1; threads <= 9; threads += 2) {
+            for (int32_t threads = 1; threads <= 4; threads += 3) {
                 if (qm_cpu_select(cpus[c]) == -2) continue; /* not on this processor */
                 s = new_session(model, cpus[c], threads, 50);
-                assert_true(prefill_all(s) == want);
+                assert_true(run_text(s, N_PROMPT) == want);
                 quamba_session_free(&s);
             }
         quamba_model_close(&model);
@@ -173,9 +218,9 @@ static void test_batch(void **state)
     enum { N = 5 };
     static const size_t lengths[N] = {1, 17, 60, 33, 8};
     quamba_error err;
-    for (size_t m = 0; m < 2; m++) {
-        quamba_model *model = open_model(modes[m]);
-        for (int32_t rows = 1; rows <= 64; rows *= 4) {
+    for (size_t m = 0; quamba_datapath_at(m); m++) {
+        quamba_model *model = open_model(m);
+        for (int32_t rows = 1; rows <= 64; rows *= 8) {
             quamba_job jobs[N], alone[N];
             quamba_logprob got[N][N_TOKENS], want[N][N_TOKENS];
             int32_t targets[N_TOKENS];
@@ -184,13 +229,14 @@ static void test_batch(void **state)
             memset(got, 0, sizeof got);
             memset(want, 0, sizeof want);
             for (size_t i = 0; i < N; i++) {
-                jobs[i] = (quamba_job){.session = new_session(model, "native", 2, rows),
-                                       .tokens = tokens,
-                                       .n_tokens = lengths[i],
-                                       .decode = i == 1 || i == 4,
-                                       .targets = i == 2 ? NULL : targets,
-                                       .logprobs = got[i],
-                                       .want_logits = i != 3};
+                jobs[i] =
+                    (quamba_job){.session = new_session(model, "native", 1 + rows / 8 % 2, rows),
+                                 .tokens = tokens,
+                                 .n_tokens = lengths[i],
+                                 .decode = i == 1 || i == 4,
+                                 .targets = i == 2 ? NULL : targets,
+                                 .logprobs = got[i],
+                                 .want_logits = i != 3};
                 alone[i] = jobs[i];
                 alone[i].session = new_session(model, "scalar", 1, 256);
                 alone[i].logprobs = want[i];
@@ -202,6 +248,7 @@ static void test_batch(void **state)
                 assert_int_equal(jobs[i].logits == NULL, i == 3);
                 assert_true(fingerprint(jobs[i].session, jobs[i].logits) ==
                             fingerprint(alone[i].session, alone[i].logits));
+                assert_true(saturated(jobs[i].session) == saturated(alone[i].session));
                 for (size_t t = 0; t < lengths[i]; t++) {
                     assert_true(got[i][t].logprob == want[i][t].logprob);
                     assert_true(got[i][t].logsumexp == want[i][t].logsumexp);
@@ -219,7 +266,7 @@ static void test_batch(void **state)
 static void test_logprobs(void **state)
 {
     (void)state;
-    quamba_model *model = open_model("fp32");
+    quamba_model *model = open_model(0);
     quamba_session *s = new_session(model, "native", 1, 256);
     quamba_logprob p[N_TOKENS];
     quamba_error err;
@@ -244,56 +291,63 @@ static void test_logprobs(void **state)
     quamba_model_close(&model);
 }
 
+/* A copy, or a state saved and loaded, goes on as if nothing had happened: in the middle of a
+ * prompt and in the middle of decoding. */
+static void check_fork_save_load(size_t m, bool decode)
+{
+    quamba_error err;
+    quamba_model *model = open_model(m);
+    quamba_session *a = new_session(model, "native", 1, 8), *b = NULL;
+    feed(a, 0, 13, false);
+    feed(a, 13, 20, decode);
+    assert_int_equal(quamba_session_fork(&b, a, &err), QUAMBA_OK);
+    size_t size = 0;
+    quamba_session_save(a, NULL, 0, &size, &err);
+    unsigned char *blob = malloc(size);
+    assert_non_null(blob);
+    assert_int_equal(quamba_session_save(a, blob, size - 1, &size, &err), QUAMBA_E_ARGUMENT);
+    assert_int_equal(quamba_session_save(a, blob, size, &size, &err), QUAMBA_OK);
+    uint64_t at_20 = fingerprint(a, NULL);
+
+    uint64_t want = fingerprint(a, feed(a, 20, 50, decode));
+    assert_true(fingerprint(b, NULL) == at_20);
+    assert_true(fingerprint(b, feed(b, 20, 50, decode)) == want);
+
+    quamba_session_reset(b);
+    assert_int_equal(quamba_session_position(b), 0);
+    assert_int_equal(quamba_session_load(b, blob, size, &err), QUAMBA_OK);
+    assert_true(fingerprint(b, NULL) == at_20);
+    assert_true(fingerprint(b, feed(b, 20, 50, decode)) == want);
+
+    /* every damaged byte and every shortened blob is noticed and changes nothing */
+    for (size_t i = 0; i < size; i += i < 64 ? 1 : 101) {
+        blob[i] ^= 0x10;
+        assert_int_equal(quamba_session_load(b, blob, size, &err), QUAMBA_E_FORMAT);
+        blob[i] ^= 0x10;
+        assert_int_equal(quamba_session_load(b, blob, i, &err), QUAMBA_E_FORMAT);
+    }
+    assert_true(fingerprint(b, NULL) == fingerprint(a, NULL));
+    quamba_model *other = open_model(m > 0 ? m - 1 : 1);
+    quamba_session *c = new_session(other, "native", 1, 8);
+    char named[40];
+    snprintf(named, sizeof named, "mode \"%s\"", quamba_datapath_id(quamba_datapath_at(m)));
+    assert_int_equal(quamba_session_load(c, blob, size, &err), QUAMBA_E_FORMAT);
+    assert_non_null(strstr(err.message, named));
+    assert_int_equal(quamba_session_copy(c, a, &err), QUAMBA_E_ARGUMENT);
+    quamba_session_free(&c);
+    quamba_model_close(&other);
+    free(blob);
+    quamba_session_free(&a);
+    quamba_session_free(&b);
+    quamba_model_close(&model);
+}
+
 static void test_fork_save_load(void **state)
 {
     (void)state;
-    quamba_error err;
-    for (size_t m = 0; m < 2; m++) {
-        quamba_model *model = open_model(modes[m]);
-        quamba_session *a = new_session(model, "native", 1, 8), *b = NULL;
-        const float *logits;
-        assert_int_equal(quamba_session_prefill(a, tokens, 20, NULL, &err), QUAMBA_OK);
-        assert_int_equal(quamba_session_fork(&b, a, &err), QUAMBA_OK);
-        size_t size = 0;
-        quamba_session_save(a, NULL, 0, &size, &err);
-        unsigned char *blob = malloc(size);
-        assert_non_null(blob);
-        assert_int_equal(quamba_session_save(a, blob, size - 1, &size, &err), QUAMBA_E_ARGUMENT);
-        assert_int_equal(quamba_session_save(a, blob, size, &size, &err), QUAMBA_OK);
-        uint64_t at_20 = fingerprint(a, NULL);
-
-        assert_int_equal(quamba_session_prefill(a, tokens + 20, 30, &logits, &err), QUAMBA_OK);
-        uint64_t want = fingerprint(a, logits);
-        assert_true(fingerprint(b, NULL) == at_20);
-        assert_int_equal(quamba_session_prefill(b, tokens + 20, 30, &logits, &err), QUAMBA_OK);
-        assert_true(fingerprint(b, logits) == want);
-
-        quamba_session_reset(b);
-        assert_int_equal(quamba_session_position(b), 0);
-        assert_int_equal(quamba_session_load(b, blob, size, &err), QUAMBA_OK);
-        assert_true(fingerprint(b, NULL) == at_20);
-        assert_int_equal(quamba_session_prefill(b, tokens + 20, 30, &logits, &err), QUAMBA_OK);
-        assert_true(fingerprint(b, logits) == want);
-
-        /* every damaged byte and every shortened blob is noticed and changes nothing */
-        for (size_t i = 0; i < size; i += i < 64 ? 1 : 101) {
-            blob[i] ^= 0x10;
-            assert_int_equal(quamba_session_load(b, blob, size, &err), QUAMBA_E_FORMAT);
-            blob[i] ^= 0x10;
-            assert_int_equal(quamba_session_load(b, blob, i, &err), QUAMBA_E_FORMAT);
-        }
-        assert_true(fingerprint(b, logits) == want);
-        quamba_model *other = open_model(modes[1 - m]);
-        quamba_session *c = new_session(other, "native", 1, 8);
-        assert_int_equal(quamba_session_load(c, blob, size, &err), QUAMBA_E_FORMAT);
-        assert_non_null(strstr(err.message, modes[m]));
-        assert_int_equal(quamba_session_copy(c, a, &err), QUAMBA_E_ARGUMENT);
-        quamba_session_free(&c);
-        quamba_model_close(&other);
-        free(blob);
-        quamba_session_free(&a);
-        quamba_session_free(&b);
-        quamba_model_close(&model);
+    for (size_t m = 0; quamba_datapath_at(m); m++) {
+        check_fork_save_load(m, false);
+        check_fork_save_load(m, true);
     }
 }
 
@@ -301,7 +355,7 @@ static void test_bad_arguments(void **state)
 {
     (void)state;
     quamba_error err;
-    quamba_model *model = open_model("fp32");
+    quamba_model *model = open_model(0);
     quamba_session *s = new_session(model, "native", 1, 8), *none = NULL;
     uint64_t before = fingerprint(s, NULL);
     const float *logits;
@@ -341,10 +395,10 @@ static void test_bad_arguments(void **state)
 
 /* What a tap sees of the residual and the logits is what the session computes. */
 typedef struct watch {
-    int calls[16];
+    int calls[32];
     float last_logit;
     int64_t next_row;
-    bool in_order;
+    bool in_order, one_kind;
 } watch;
 
 static void on_edge(void *user, const quamba_view *view)
@@ -354,6 +408,8 @@ static void on_edge(void *user, const quamba_view *view)
     while (strcmp(quamba_edge_name(edge), view->edge) != 0)
         edge++;
     w->calls[edge]++;
+    w->one_kind = w->one_kind && (view->codes == NULL) == (view->data != NULL) &&
+                  (view->codes == NULL || view->scale > 0);
     if (strcmp(view->edge, "residual") == 0 && view->layer == 0) {
         w->in_order = w->in_order && (int64_t)view->position == w->next_row;
         w->next_row = (int64_t)view->position + view->n_rows;
@@ -361,39 +417,104 @@ static void on_edge(void *user, const quamba_view *view)
     if (strcmp(view->edge, "logits") == 0) w->last_logit = view->data[view->n_cols - 1];
 }
 
+/* Edges that the float rows, or some quantized ones, do not have. */
+static bool has_edge(const quamba_datapath *dp, const char *edge)
+{
+    if (strcmp(edge, "conv_in") == 0) return dp->quantized && dp->knobs.ip != QM_IP_I8;
+    if (strcmp(edge, "x_proj_in") == 0 || strcmp(edge, "scan_in") == 0) return dp->quantized;
+    return strcmp(edge, "hadamard_out") != 0 || dp->rotated;
+}
+
 static void test_tap(void **state)
 {
-    static const char *const quantized[] = {"conv_in", "x_proj_in", "scan_in", "hadamard_out"};
     (void)state;
-    quamba_error err;
-    quamba_model *model = open_model("fp32");
-    quamba_session *s = new_session(model, "native", 2, 10);
-    watch w = {.in_order = true};
-    const float *logits;
-    quamba_session_set_tap(s, on_edge, &w);
-    assert_int_equal(quamba_session_prefill(s, tokens, 25, &logits, &err), QUAMBA_OK);
-    assert_true(w.in_order && w.next_row == 25);
-    assert_true(w.last_logit == logits[N_VOCAB - 1]);
-    for (int edge = 0; quamba_edge_name(edge); edge++) {
-        bool head = strcmp(quamba_edge_name(edge), "logits") == 0 ||
-                    strcmp(quamba_edge_name(edge), "norm_f_out") == 0;
-        bool absent = false; /* edges of quantized models only */
-        for (size_t i = 0; i < sizeof quantized / sizeof quantized[0]; i++)
-            absent = absent || strcmp(quamba_edge_name(edge), quantized[i]) == 0;
-        int32_t inner = absent ? 0 : 3 * shape.n_layer; /* three passes of <= 10 */
-        assert_int_equal(w.calls[edge], head ? 1 : inner);
+    for (size_t m = 0; quamba_datapath_at(m); m++) {
+        const quamba_datapath *dp = quamba_datapath_at(m);
+        quamba_model *model = open_model(m);
+        quamba_session *s = new_session(model, "native", 2, 10);
+        quamba_session *unwatched = new_session(model, "native", 2, 10);
+        watch w = {.in_order = true, .one_kind = true};
+        quamba_session_set_tap(s, on_edge, &w);
+        const float *logits = feed(s, 0, 25, false);
+        assert_true(w.in_order && w.next_row == 25);
+        assert_true(w.one_kind);
+        assert_true(w.last_logit == logits[N_VOCAB - 1]);
+        for (int edge = 0; quamba_edge_name(edge); edge++) {
+            const char *name = quamba_edge_name(edge);
+            bool head = strcmp(name, "logits") == 0 || strcmp(name, "norm_f_out") == 0;
+            int32_t passes = qm_sees_whole_prompt(dp) ? 1 : 3; /* of <= 10 */
+            int32_t inner = has_edge(dp, name) ? passes * N_LAYER : 0;
+            if (strcmp(name, "conv_in") == 0 && inner > 0) inner = 25 * N_LAYER; /* row by row */
+            if (w.calls[edge] != (head ? 1 : inner))
+                fail_msg("mode %s: %s seen %d times", dp->id, name, w.calls[edge]);
+        }
+        assert_true(fingerprint(s, logits) ==
+                    fingerprint(unwatched, feed(unwatched, 0, 25, false)));
+        quamba_session_free(&s);
+        quamba_session_free(&unwatched);
+        quamba_model_close(&model);
     }
-    quamba_session_free(&s);
-    quamba_model_close(&model);
+}
+
+/* In the rows whose convolution hands on FP32 numbers but whose x_proj reads codes of them, both
+ * are seen: what saturates can be counted. */
+typedef struct losses {
+    const quamba_model *model;
+    uint64_t outside[N_LAYER];
+} losses;
+
+static void count_outside(void *user, const quamba_view *view)
+{
+    losses *l = user;
+    if (strcmp(view->edge, "conv_out") != 0) return;
+    for (int32_t r = 0; r < view->n_rows; r++)
+        for (int32_t i = 0; i < view->n_cols; i++) {
+            float x = roundf(view->data[(size_t)r * view->row_stride + (size_t)i] /
+                             l->model->layers[view->layer].scales.u);
+            l->outside[view->layer] += x > 127 || x < -128;
+        }
+}
+
+static int edge_of(const char *name)
+{
+    int edge = 0;
+    while (strcmp(quamba_edge_name(edge), name) != 0)
+        edge++;
+    return edge;
+}
+
+static void test_saturation(void **state)
+{
+    (void)state;
+    int n_rows = 0;
+    for (size_t m = 0; quamba_datapath_at(m); m++) {
+        const quamba_datapath *dp = quamba_datapath_at(m);
+        if (!dp->quantized || dp->knobs.grid != QM_GRID_F32 || dp->knobs.xp != QM_XP_REQ) continue;
+        quamba_model *model = open_model(m);
+        quamba_session *s = new_session(model, "native", 2, 10);
+        losses l = {.model = model};
+        quamba_session_set_tap(s, count_outside, &l);
+        feed(s, 0, N_TOKENS, false);
+        for (int32_t i = 0; i < N_LAYER; i++) {
+            assert_true(l.outside[i] > 0);
+            assert_int_equal(quamba_session_saturated(s, i, edge_of("x_proj_in")), l.outside[i]);
+        }
+        assert_int_equal(quamba_session_saturated(s, N_LAYER + 1, 0), 0);
+        quamba_session_free(&s);
+        quamba_model_close(&model);
+        n_rows++;
+    }
+    assert_true(n_rows > 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cuts),     cmocka_unit_test(test_steps),
-        cmocka_unit_test(test_batch),    cmocka_unit_test(test_threads_and_cpus),
-        cmocka_unit_test(test_logprobs), cmocka_unit_test(test_fork_save_load),
-        cmocka_unit_test(test_tap),      cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_cuts),       cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_batch),      cmocka_unit_test(test_threads_and_cpus),
+        cmocka_unit_test(test_logprobs),   cmocka_unit_test(test_fork_save_load),
+        cmocka_unit_test(test_tap),        cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_saturation),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }
