@@ -1,10 +1,11 @@
 #!/bin/bash
-# `make demo`: the small trained model writes a paragraph and is scored, with nothing but what the
-# repository holds.  Every command is printed as it can be typed.
+# `make demo`: the small trained model is quantized, writes a paragraph and is scored in seven modes,
+# with nothing but what the repository holds.  Every command is printed as it can be typed.
 set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 quamba=${BUILD:-build}/quamba
 model=models/demo
+w8a8=${BUILD:-build}/demo/w8a8
 
 bold='' dim='' plain=''
 if [ -t 1 ]; then bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'; fi
@@ -22,19 +23,31 @@ run() { # run ARGUMENTS: shows the command, quoted where the shell needs it, and
     "$quamba" "$@"
 }
 
-heading "1. A paragraph"
-run generate $model --prompt "It was a dark winter evening, and" --max-tokens 87 --temperature 0.8 \
+heading "1. Quantize: 8-bit weights and activations, calibrated on data/calibration.jsonl"
+if [ -e $w8a8/config.json ]; then
+    echo "$w8a8 is there from an earlier run; remove it to see this step again."
+else
+    run quantize -o $w8a8 $model
+fi
+
+heading "2. A paragraph, in INT8 throughout (mode 0)"
+run generate $w8a8 --prompt "It was a dark winter evening, and" --max-tokens 87 --temperature 0.8 \
     --top-p 0.9 --seed 6
 
-heading "2. The last word of $(wc -l <data/cloze.jsonl) short stories: how many does it guess?"
-run eval $model --tasks cloze
+heading "3. The last word of $(wc -l <data/cloze.jsonl) short stories, in the seven modes and unquantized (fp16)"
+printf '%s$ ./QUICK_RUN.sh all --full --model %s --reference %s --task_list cloze%s\n\n' \
+    "$dim" $w8a8 $model "$plain"
+QUAMBA=$quamba ./QUICK_RUN.sh all --full --model $w8a8 --reference $model --task_list cloze \
+    --log_dir "${BUILD:-build}/demo/logs"
 echo
-echo "acc: the share of last words that it guesses (about one in eight, with 11.6 million parameters);"
-echo "perplexity: how many words it hesitates between.  Every machine gets the same numbers."
+echo "A mode says in which number format values travel from the convolution to the scan; 'log-lik. minus 0' is"
+echo "what it gains per word against mode 0, 'p' whether its guesses differ by more than chance.  Every"
+echo "machine gets the same numbers.  With 11.6 million parameters it guesses about one word in eight."
 
 heading "What next"
 next() { printf '  %-62s %s\n' "$1" "$2"; }
 next "$quamba generate $model --prompt \"Once upon a time\"" "write something else"
+next "$quamba modes show 2-4" "the number format at every edge"
 next "$quamba help" "all commands"
 next "make test" "the tests"
 next "less README.md" "what works, and where things are"
