@@ -24,20 +24,20 @@ run() { # run ARGUMENTS: shows the command, quoted where the shell needs it, and
 }
 
 heading "1. Quantize: 8-bit weights and activations, calibrated on data/calibration.jsonl"
-if [ -e $w8a8/config.json ]; then
+if [ -e "$w8a8"/config.json ]; then
     echo "$w8a8 is there from an earlier run; remove it to see this step again."
 else
-    run quantize -o $w8a8 $model
+    run quantize -o "$w8a8" $model
 fi
 
 heading "2. A paragraph, in INT8 throughout (mode 0)"
-run generate $w8a8 --prompt "It was a dark winter evening, and" --max-tokens 87 --temperature 0.8 \
+run generate "$w8a8" --prompt "It was a dark winter evening, and" --max-tokens 87 --temperature 0.8 \
     --top-p 0.9 --seed 6
 
 heading "3. The last word of $(wc -l <data/cloze.jsonl) short stories, in the seven modes and unquantized (fp16)"
 printf '%s$ ./QUICK_RUN.sh all --full --model %s --reference %s --task_list cloze%s\n\n' \
-    "$dim" $w8a8 $model "$plain"
-QUAMBA=$quamba ./QUICK_RUN.sh all --full --model $w8a8 --reference $model --task_list cloze \
+    "$dim" "$w8a8" $model "$plain"
+QUAMBA=$quamba ./QUICK_RUN.sh all --full --model "$w8a8" --reference $model --task_list cloze \
     --log_dir "${BUILD:-build}/demo/logs"
 echo
 echo "A mode says in which number format values travel from the convolution to the scan; 'log-lik. minus 0' is"
