@@ -1,6 +1,8 @@
 """The tables of docs/results/w8a8.md from what tools/results_w8a8.sh measured."""
 import json, math, os, sys
 
+from results_common import paired
+
 folder = sys.argv[1]
 
 
@@ -12,19 +14,6 @@ def load(name):
     if "-fp32-decode" in name:
         path = path.replace("-decode", "-prefill")
     return json.load(open(path))
-
-
-def records(run, task):
-    lines = open(run["per_sample_file"][task]).read().splitlines()[1:]
-    items = [json.loads(line) for line in lines]
-    return [r.get("loglik", r.get("mean_loglik")) for r in items]
-
-
-def paired(run, base, task):
-    """Mean and standard error of the differences, item by item, in nats."""
-    d = [a - b for a, b in zip(records(run, task), records(base, task))]
-    mean = sum(d) / len(d)
-    return mean, math.sqrt(sum((x - mean) ** 2 for x in d) / (len(d) - 1) / len(d))
 
 
 def cost(mean_and_error):

@@ -57,17 +57,7 @@ simulate() { # KINDS SEGMENTS [SCORING]
     simulate state 16 decode
     for alpha in $alphas; do score "$alpha" decode; done # fp32: the same bits as by prefill
 } >"$jobs"
-export work
-# shellcheck disable=SC2016 # expanded by the inner shell
-xargs -P "$(nproc)" -L 1 sh -c '
-    name=$1; shift
-    [ -f "$work/json/$name.json" ] && exit 0
-    if "$QUAMBA" eval "$@" >"$work/json/$name.part" 2>"$work/json/$name.err"; then
-        mv "$work/json/$name.part" "$work/json/$name.json"
-        echo "done: $name"
-    else
-        echo "failed: $name"; cat "$work/json/$name.err"; exit 1
-    fi' sh <"$jobs"
+tools/run_jobs.sh "$work" <"$jobs"
 python3 tools/results_w8a8.py "$work/json" >"$out.part"
 mv "$out.part" "$out"
 echo "wrote $out"
