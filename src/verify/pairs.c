@@ -244,6 +244,15 @@ static void judge_grids(qm_finding *f, const float *v, size_t n, float s, float 
     static const qm_grid grids[] = {QM_GRID_SEL, QM_GRID_DUAL, QM_GRID_CDUAL};
     static const char *const names[] = {"sel", "dual", "cdual"};
     float *want = scratch, *got = scratch + n;
+    for (int rnd = QM_RND_AWAY; rnd <= QM_RND_EVEN; rnd++) { /* vq itself, ties included */
+        for (size_t i = 0; i < n; i++) {
+            const float q = rnd == QM_RND_EVEN ? rintf(v[i] / s) : roundf(v[i] / s);
+            want[i] = s * fminf(fmaxf(q, -128.0f), 127.0f);
+        }
+        memcpy(got, v, n * sizeof *got);
+        qm_grid_apply(QM_GRID_VQ, (qm_rnd)rnd, got, n, s, s);
+        expect_arrays(f, got, want, n, "vq");
+    }
     for (int rnd = QM_RND_AWAY; rnd <= QM_RND_EVEN; rnd++)
         for (size_t g = 0; g < QM_COUNT(grids); g++) {
             size_t kept = 0; /* the codes that fit; cdual at one scale takes all */
