@@ -271,7 +271,7 @@ static float tie_of_state(const qm_trace *t, size_t *channel)
     const size_t n = (size_t)t->d_state * (size_t)t->d_inner;
     for (size_t i = 0; i < n; i += 13) {
         const float h = fabsf(t->states[0][i]);
-        const float s = h > 1e-3f ? scale_for_tie(h, 6.5f) : 0.0f;
+        const float s = h > 1e-5f ? scale_for_tie(h, 6.5f) : 0.0f;
         if (!(s > 1e-6f) || (h * 100.0f) / (s * 100.0f) != 6.5f) continue;
         *channel = i % (size_t)t->d_inner;
         return s;

@@ -1,4 +1,7 @@
-/* The equivalences between the modes (src/verify), on models/demo quantized here. */
+/* The equivalences between the modes (src/verify), on models/demo quantized here and on
+ * random tensors. */
+#include "base/mem.h"
+#include "model/model.h"
 #include "verify/verify.h"
 
 #include <setjmp.h>
@@ -62,10 +65,46 @@ static void test_demo(void **state)
     quamba_model_close(&model);
 }
 
+static void test_random(void **state)
+{
+    (void)state;
+    const qm_config shape = {.mamba_version = 1,
+                             .n_layer = 2,
+                             .d_model = 64,
+                             .d_inner = 128,
+                             .d_state = 16,
+                             .d_conv = 4,
+                             .dt_rank = 4,
+                             .n_vocab = 256,
+                             .tie_embeddings = true,
+
+                             .norm_eps = 1e-5,
+                             .quantized = true,
+                             .scheme = QM_W8A8};
+    const qm_random_options options = {.seed = 5};
+    int32_t tokens[QM_VERIFY_TOKENS];
+    quamba_model *model = NULL;
+    quamba_error err;
+    for (int32_t i = 0; i < QM_VERIFY_TOKENS; i++)
+        tokens[i] = (i * i * 7 + 3 * i + 11) % 256;
+    if (qm_model_random(&model, &shape, quamba_datapath_find("0"), &options, &err) != QUAMBA_OK)
+        fail_msg("%s", err.message);
+    const qm_verify v = {
+        .model = model,
+        .tokens = tokens,
+        .n_tokens = QM_VERIFY_TOKENS,
+        .n_layer = 2,
+        .options = {.cpu = "native", .n_threads = 1, .max_rows = 64}
+    };
+    run_checks(&v);
+    quamba_model_close(&model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_demo),
+        cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
