@@ -160,10 +160,14 @@ QUAMBA_API int32_t quamba_tokenizer_end_id(const quamba_tokenizer *tokenizer);
 
 typedef struct quamba_session quamba_session;
 
+struct quamba_view;
+
 typedef struct quamba_session_options {
     const char *cpu;   /* best instruction set to use: "native", "scalar", "avx2", ...; same bits */
     int32_t n_threads; /* >= 1; results do not depend on it */
     int32_t max_rows;  /* tokens computed side by side in a prefill; scratch grows with it; >= 1 */
+    void (*tap)(void *user, const struct quamba_view *view); /* as by quamba_session_set_tap */
+    void *tap_user;
 } quamba_session_options;
 
 QUAMBA_API quamba_session_options quamba_session_options_default(void);

@@ -110,6 +110,7 @@ static int choose_runs(qc_eval *e)
 
 typedef struct watch {
     const qc_options *opt;
+    const qc_debug *debug;
     const char *name;
     qc_progress progress;
     bool started;
@@ -129,8 +130,8 @@ static void on_progress(void *user, uint64_t done, uint64_t total, const char *m
 
 static bool on_cancelled(void *user)
 {
-    (void)user;
-    return qc_interrupted();
+    const watch *w = user;
+    return qc_interrupted() || qc_debug_stops(w->debug);
 }
 
 /* LOGS/MODEL.MODE.TASK[.fewshotK-seedS][.float-KINDS][.decode][.limitN].jsonl: runs that differ on
@@ -172,7 +173,8 @@ static int score(qc_eval *e, qc_eval_run *run)
 {
     const qc_options *opt = e->opt;
     quamba_session_options session = qc_session_options(opt);
-    watch w = {.opt = opt, .name = run->name};
+    watch w = {.opt = opt, .debug = e->debug, .name = run->name};
+    qc_debug_watch(e->debug, &session);
     char identity[128];
     int n = snprintf(identity, sizeof identity, "%s, tokenizer %016llx", e->weights_hash,
                      (unsigned long long)e->tokenizer_hash);
@@ -212,6 +214,7 @@ static int score(qc_eval *e, qc_eval_run *run)
         return QC_OK;
     }
     if (run->status != QUAMBA_E_CANCELLED) return qc_fail_error(&err);
+    if (qc_debug_stops(e->debug)) return QC_FAILED; /* what it means: qc_debug_finish */
     say_interrupted(run);
     return QC_INTERRUPTED;
 }
@@ -275,14 +278,16 @@ int qc_eval_tasks(const qc_options *opt, const qc_eval_log *log)
     int status = choose_runs(&e);
     char *model_path = status == QC_OK ? qc_model_path(opt, opt->args[0]) : NULL;
     if (status == QC_OK) status = model_path == NULL ? QC_FAILED : open_all(&e, model_path);
+    if (status == QC_OK) status = qc_debug_new(&e.debug, opt, e.model, log->debug);
     if (status == QC_OK) qc_catch_interrupts();
     bool begun = status == QC_OK;
     for (size_t i = 0; i < e.n_runs && status == QC_OK; i++)
         status = score(&e, &e.runs[i]);
-    if (begun) {
+    if (begun && !qc_debug_stops(e.debug)) {
         int printed = qc_eval_report(&e, status == QC_OK);
         if (status == QC_OK) status = printed;
     }
+    status = qc_debug_finish(&e.debug, status);
     qc_eval_free(&e);
     free(model_path);
     return status;
@@ -319,7 +324,8 @@ const qc_command qc_cmd_eval = {
     .examples = "quamba eval models/demo\n"
                 "quamba eval --text README.md models/demo\n"
                 "quamba eval --testing --log-dir logs --json models/demo\n",
-    .options = "tasks text protocol fewshot scoring act-scales leave-float limit testing data-dir "
+    .options = "debug-layer scale-check quick-verify "
+               "tasks text protocol fewshot scoring act-scales leave-float limit testing data-dir "
                "log-dir resume overwrite mode float-sim-asic-int8 strict-mode legacy-env "
                "datapath outlier-scales norm-f-fallback cpu threads seed pretrained-dir",
     .min_args = 1,

@@ -1,5 +1,5 @@
 /* quamba generate: a text from a prompt, shown as it comes. */
-#include "cli/cli.h"
+#include "cli/debug.h"
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -25,6 +25,7 @@ typedef struct run_state {
     const qc_options *opt;
     quamba_tokenizer *tokenizer;
     quamba_model *model;
+    qc_debug *debug; /* NULL: nothing is shown */
     quamba_session *session;
     quamba_sampler *sampler;
     qm_text prompt;
@@ -276,6 +277,16 @@ static int print_text(run_state *run)
     return QC_OK;
 }
 
+static int new_session(run_state *run)
+{
+    quamba_error err = {0};
+    quamba_session_options options = qc_session_options(run->opt);
+    qc_debug_watch(run->debug, &options);
+    if (quamba_session_new(&run->session, run->model, &options, &err) != QUAMBA_OK)
+        return qc_fail_error(&err);
+    return QC_OK;
+}
+
 static int run_all(run_state *run)
 {
     const qc_options *opt = run->opt;
@@ -289,12 +300,13 @@ static int run_all(run_state *run)
     if (status == QC_OK) status = qc_open_tokenizer(&run->tokenizer, opt, opt->args[0]);
     if (status == QC_OK) status = encode_prompt(run);
     if (status == QC_OK) status = qc_check_vocabulary(run->tokenizer, run->model);
-    if (status == QC_OK) status = qc_new_session(&run->session, opt, run->model);
+    if (status == QC_OK) status = qc_debug_new(&run->debug, opt, run->model, false);
+    if (status == QC_OK) status = new_session(run);
     if (status == QC_OK && opt->load_state != NULL) status = load_state(run);
     if (status == QC_OK) status = new_sampler(run);
     if (status == QC_OK) status = prefill(run);
     if (status == QC_OK && opt->save_state != NULL) status = save_state(run);
-    if (status != QC_OK) return status;
+    if (status != QC_OK || qc_debug_stops(run->debug)) return status;
     if (!opt->json && !opt->quiet && run->prompt.size > 0)
         fwrite(run->prompt.data, 1, run->prompt.size, stdout);
     status = generate(run);
@@ -306,6 +318,7 @@ static int run_generate(const qc_options *opt)
 {
     run_state run = {.opt = opt};
     int status = run_all(&run);
+    status = qc_debug_finish(&run.debug, status);
     quamba_sampler_free(&run.sampler);
     quamba_session_free(&run.session);
     quamba_model_close(&run.model);
@@ -338,6 +351,7 @@ const qc_command qc_cmd_generate = {
                 "quamba generate models/demo --prompt-file book.txt --save-state book.state\n"
                 "quamba generate models/demo --load-state book.state --prompt \" The end\"\n",
     .options =
+        "debug-layer scale-check quick-verify "
         "prompt prompt-file max-tokens temperature top-k top-p min-p repetition-penalty seed "
         "stop ignore-eos save-state load-state mode float-sim-asic-int8 strict-mode legacy-env "
         "datapath outlier-scales norm-f-fallback cpu threads "

@@ -184,7 +184,7 @@ static int take_quantized(const qc_options *opt, char **path, bool *is_new)
 
 /* One run over some tasks, comma-separated. */
 static int score(const qc_options *opt, const char *path, const char *tasks, int64_t fewshot,
-                 const char *log_name)
+                 const char *log_name, bool is_first)
 {
     qc_options eval = *opt;
     eval.args = &path;
@@ -192,8 +192,9 @@ static int score(const qc_options *opt, const char *path, const char *tasks, int
     eval.tasks = tasks;
     eval.fewshot = fewshot;
     eval.pretrained_dir = NULL;
-    return qc_eval_tasks(&eval,
-                         &(qc_eval_log){.command = &qc_cmd_main, .opt = opt, .name = log_name});
+    return qc_eval_tasks(
+        &eval,
+        &(qc_eval_log){.command = &qc_cmd_main, .opt = opt, .name = log_name, .debug = is_first});
 }
 
 static int score_all(const qc_options *opt, const char *path, const char *log_name)
@@ -205,10 +206,11 @@ static int score_all(const qc_options *opt, const char *path, const char *log_na
     if (tasks.failed)
         status = qc_fail_memory();
     else if (tasks.size > 0)
-        status = score(opt, path, tasks.data, 0, log_name);
+        status = score(opt, path, tasks.data, 0, log_name, true);
+    const bool is_first = tasks.size == 0;
     qm_text_free(&tasks);
     if (status == QC_OK && opt->eval_few_shot)
-        status = score(opt, path, opt->task_list, opt->fewshot, log_name);
+        status = score(opt, path, opt->task_list, opt->fewshot, log_name, is_first);
     return status;
 }
 
@@ -283,8 +285,7 @@ const qc_command qc_cmd_main = {
         "quantize-lm-head apply-gptq w-bits a-bits hybrid-blocks hybrid-blocks-config "
         "percentile-alpha high-precision-norm mode float-sim-asic-int8 fp32-ssm-input "
         "float-sim-asic-research-se float-sim-scale-factor strict-mode legacy-env datapath "
-        "outlier-scales norm-f-fallback "
-        "cpu threads seed",
+        "outlier-scales norm-f-fallback cpu threads seed debug-layer scale-check quick-verify",
     .min_args = 1,
     .max_args = 1,
     .run = run,

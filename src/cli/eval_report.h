@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 
+#include "cli/debug.h"
 #include "eval/task.h"
 
 typedef struct qc_eval_run {
@@ -21,6 +22,7 @@ typedef struct qc_eval_log {
     const qc_command *command; /* the one that was typed */
     const qc_options *opt;     /* its options */
     const char *name;          /* of the log file, without ending; NULL: the model's */
+    bool debug;                /* the debug output of a layer is shown unasked */
 } qc_eval_log;
 
 typedef struct qc_eval {
@@ -29,7 +31,8 @@ typedef struct qc_eval {
     int64_t limit; /* 0: none */
     quamba_tokenizer *tokenizer;
     quamba_model *model;
-    char *log_name; /* the model's name, "_fp16" behind it when it is not quantized, or log.name */
+    qc_debug *debug; /* NULL: nothing is shown */
+    char *log_name;  /* the model's name, "_fp16" behind it when it is not quantized, or log.name */
     char weights_hash[17];
     uint64_t tokenizer_hash, scales_hash; /* of the file of --act-scales, 0 without it */
     uint32_t simulated_kinds;             /* with --act-scales, those left in floating point */

@@ -54,6 +54,8 @@ quamba_status quamba_session_new(quamba_session **session, const quamba_model *m
     if (!s) return qm_fail_memory(error, sizeof *s, "a session");
     s->model = model;
     s->options = opt;
+    s->tap = opt.tap;
+    s->tap_user = opt.tap_user;
     s->options.cpu = NULL; /* the caller's string may go; the kernels are chosen */
     s->kernels = qm_kernels_select(cpu);
     status = qm_session_allocate(s, error);
