@@ -232,7 +232,7 @@ static int open_simulation(qc_eval *e, const char *model_path)
     if (qm_kinds_parse(&kinds, opt->leave_float != NULL ? opt->leave_float : "none", &err) !=
         QUAMBA_OK) {
         qm_text kinds_text = {0};
-        for (int kind = 0; kind < QM_N_KINDS; kind++)
+        for (qm_kind kind = 0; kind < QM_N_KINDS; kind++)
             qm_text_printf(&kinds_text, "%s%s", kind > 0 ? ", " : "", qm_kind_name(kind));
         qc_fail(QC_USAGE, "--leave-float: %s: all, none, or some of %s", err.message,
                 kinds_text.failed ? "" : kinds_text.data);

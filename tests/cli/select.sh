@@ -59,6 +59,9 @@ routes 3 CONV1D_MODE3_FP32
 run 0 '"mode": "2-4"' CONV1D_MODE24_FP32=true -- --float-sim-asic-int8 "$q" && silent
 run 0 '"mode": "2-4"' CONV1D_MODE24_FP32=TRUE -- --float_sim_asic_int8 "$q" && silent
 run 0 '"mode": "2-1"' SSM_USE_PYTORCH_INT8=true -- --legacy-env fork "$q" && silent
+run 0 '"mode": "2-4@fork"' FLOAT_SIM_ASIC_INT8=true CONV1D_MODE24_FP32=true -- --legacy-env fork "$q" && silent
+run 0 '"mode": "4' CONV1D_MODE3_FP32=true CONV1D_MODE4_SELECTIVE_GRID=true -- --legacy-env fork "$q" && silent
+run 0 '"mode": "4' FLOAT_SIM_ASIC_INT8=true SSM_USE_CUDA_FOR_FP32=true CONV1D_MODE4_SELECTIVE_GRID=true -- --legacy-env fork "$q" && silent
 
 # ---- warnings ----------------------------------------------------------------------------------
 run 0 'warning: --mode chooses mode 2-4, but QUAMBA_MODE names mode 2-1: --mode counts' QUAMBA_MODE=2-1 -- --mode 2-4 "$q"

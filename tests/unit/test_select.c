@@ -54,6 +54,7 @@ static void exact_sets_choose(void **state)
         assert_int_equal(qc_mode_select(&choice, &request), want != NULL);
         if (want != NULL) {
             assert_string_equal(choice.id, want);
+            assert_non_null(quamba_datapath_find(want));
             assert_null(choice.error.data);
         } else {
             assert_null(choice.id);
@@ -146,6 +147,7 @@ static void fork_names(void **state)
         request.as_fork = true;
         assert_true(qc_mode_select(&choice, &request));
         assert_string_equal(choice.id, cases[i].id);
+        assert_non_null(quamba_datapath_find(choice.id));
         if (cases[i].knobs != NULL) assert_string_equal(choice.knobs, cases[i].knobs);
         if (cases[i].knobs == NULL) assert_null(choice.knobs);
         qc_mode_choice_free(&choice);

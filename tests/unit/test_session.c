@@ -380,9 +380,9 @@ static void test_bad_arguments(void **state)
     assert_non_null(strstr(err.message, "one session"));
     assert_true(fingerprint(s, NULL) == before); /* nothing was computed */
     quamba_session_options bad[] = {
-        {"native", 0, 1},
-        {"native", 1, 0},
-        {"sse9",   1, 1}
+        {.cpu = "native", .n_threads = 0, .max_rows = 1},
+        {.cpu = "native", .n_threads = 1, .max_rows = 0},
+        {.cpu = "sse9",   .n_threads = 1, .max_rows = 1}
     };
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(quamba_session_new(&none, model, &bad[i], &err), QUAMBA_E_ARGUMENT);
