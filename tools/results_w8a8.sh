@@ -37,10 +37,10 @@ done
 # cores side by side; results do not depend on that.
 jobs=$work/jobs
 common="--threads 1 --data-dir $shared/data --log-dir $work/logs --resume --quiet --json"
-score() { # ALPHA SCORING: the lines of one checkpoint
+score() { # ALPHA SCORING SEGMENTS: the lines of one checkpoint
     path=$work/mid-$1
     [ "$1" = fp32 ] && path=$model
-    echo "wikitext2-$1-$2 $common --tasks wikitext2 --limit 64 --scoring $2 $path"
+    echo "wikitext2-$1-$2 $common --tasks wikitext2 --limit $3 --scoring $2 $path"
     echo "lambada-$1-$2 $common --tasks lambada_openai --scoring $2 $path"
 }
 simulate() { # KINDS SEGMENTS [SCORING]
@@ -48,14 +48,14 @@ simulate() { # KINDS SEGMENTS [SCORING]
         "--leave-float $1 --limit $2 ${3:+--scoring $3} $model"
 }
 {
-    for alpha in fp32 $alphas; do score "$alpha" prefill; done
+    for alpha in fp32 $alphas; do score "$alpha" prefill 64; done
     for kind in none all norm_out in_proj_out conv_out x_proj_out dt_proj_out hadamard_out in_proj \
         conv1d x_proj dt_proj dt_bias A_log D out_proj; do
         simulate $kind 16
     done
     simulate none 16 decode
     simulate state 16 decode
-    for alpha in $alphas; do score "$alpha" decode; done # fp32: the same bits as by prefill
+    for alpha in $alphas; do score "$alpha" decode 24; done # fp32: the same bits as by prefill
 } >"$jobs"
 tools/run_jobs.sh "$work" <"$jobs"
 python3 tools/results_w8a8.py "$work/json" >"$out.part"

@@ -335,20 +335,6 @@ static void show_in_proj(const qm_thread *t, int32_t layer)
         qm_show_codes(t, QM_EDGE_IN_PROJ_OUT, layer, s->codes.xz, scales->x, 2 * (size_t)e, 2 * e);
 }
 
-/* The convolution's input where its scale was found at run time: row by row, each has its own. */
-static void show_conv_in(const qm_thread *t, int32_t layer)
-{
-    const quamba_session *s = t->s;
-    const int32_t e = s->model->config.d_inner;
-    if (!t->tapped || t->id != 0 || s->model->datapath->knobs.cin == QM_CIN_STATIC) return;
-    for (int32_t i = 0; i < t->pass->n_segments; i++) {
-        const qm_segment *seg = &t->pass->segments[i];
-        for (int32_t row = seg->first_row; row < seg->first_row + seg->n_rows; row++)
-            qm_show_row(seg, QM_EDGE_CONV_IN, layer, row, NULL,
-                        s->codes.xz + (size_t)row * 2 * (size_t)e, s->input_scales[row], e);
-    }
-}
-
 /* The convolution's output after the grid, what x_proj reads, what the scan reads. */
 static void show_conv(const qm_thread *t, int32_t layer)
 {
@@ -386,7 +372,6 @@ void qm_mix_w8a8(const qm_thread *t, int32_t layer)
     qm_convolve_w8a8(t, layer, channels);
     qm_meet(t);
     qm_keep_input_scales(t, layer);
-    show_conv_in(t, layer);
     show_conv(t, layer);
     /* x_proj has few outputs: share the rows when there are many, else the outputs. */
     if (n_rows >= QM_PANEL_ROWS)
