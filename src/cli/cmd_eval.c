@@ -1,6 +1,8 @@
 /* quamba eval: tasks and perplexity. */
 #include "cli/eval_report.h"
 
+#include "cli/beside.h"
+
 #include "quant/simulate.h"
 
 #include "base/file.h"
@@ -219,6 +221,23 @@ static int score(qc_eval *e, qc_eval_run *run)
     return QC_INTERRUPTED;
 }
 
+/* The text that rows beside the chosen one are run on, once. */
+static int run_beside(const qc_eval *e)
+{
+    static const char text[] =
+        "The old lighthouse keeper climbed the stairs every evening, and when he reached the lamp "
+        "he would sit down and write what the sea had told him during the day.";
+    quamba_error err = {0};
+    int32_t *ids = NULL;
+    size_t n_ids = 0;
+    if (quamba_tokenizer_encode(e->tokenizer, text, sizeof text - 1, &ids, &n_ids, &err) !=
+        QUAMBA_OK)
+        return qc_fail_error(&err);
+    int status = qc_run_beside(e->opt, e->opt->args[0], e->model, ids, n_ids);
+    quamba_free(ids);
+    return status;
+}
+
 /* ---- the whole ------------------------------------------------------------------------------- */
 
 /* With --act-scales the model imitates W8A8 in floating point, some kinds of tensors left alone. */
@@ -278,6 +297,7 @@ int qc_eval_tasks(const qc_options *opt, const qc_eval_log *log)
     int status = choose_runs(&e);
     char *model_path = status == QC_OK ? qc_model_path(opt, opt->args[0]) : NULL;
     if (status == QC_OK) status = model_path == NULL ? QC_FAILED : open_all(&e, model_path);
+    if (status == QC_OK && opt->act_scales == NULL) status = run_beside(&e);
     if (status == QC_OK) status = qc_debug_new(&e.debug, opt, e.model, log->debug);
     if (status == QC_OK) qc_catch_interrupts();
     bool begun = status == QC_OK;

@@ -1,4 +1,5 @@
 /* quamba generate: a text from a prompt, shown as it comes. */
+#include "cli/beside.h"
 #include "cli/debug.h"
 
 #include "base/file.h"
@@ -300,6 +301,8 @@ static int run_all(run_state *run)
     if (status == QC_OK) status = qc_open_tokenizer(&run->tokenizer, opt, opt->args[0]);
     if (status == QC_OK) status = encode_prompt(run);
     if (status == QC_OK) status = qc_check_vocabulary(run->tokenizer, run->model);
+    if (status == QC_OK)
+        status = qc_run_beside(opt, opt->args[0], run->model, run->prompt_ids, run->n_prompt);
     if (status == QC_OK) status = qc_debug_new(&run->debug, opt, run->model, false);
     if (status == QC_OK) status = new_session(run);
     if (status == QC_OK && opt->load_state != NULL) status = load_state(run);
