@@ -9,10 +9,10 @@ def records(run, task):
     return [r.get("loglik", r.get("mean_loglik")) for r in items], [r.get("correct") for r in items]
 
 
-def paired(run, base, task):
+def paired(run, base, task, n=None):
     """Mean and standard error of the differences in log-likelihood, in nats; over the items that
-    both have."""
-    d = [a - b for a, b in zip(records(run, task)[0], records(base, task)[0])]
+    both have, the first n of them."""
+    d = [a - b for a, b in zip(records(run, task)[0][:n], records(base, task)[0])]
     mean = sum(d) / len(d)
     return mean, math.sqrt(sum((x - mean) ** 2 for x in d) / (len(d) - 1) / len(d))
 

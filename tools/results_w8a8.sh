@@ -55,7 +55,7 @@ simulate() { # KINDS SEGMENTS [SCORING]
     done
     simulate none 16 decode
     simulate state 16 decode
-    for alpha in $alphas; do score "$alpha" decode 24; done # fp32: the same bits as by prefill
+    for alpha in $alphas; do score "$alpha" decode 12; done # fp32: the same bits as by prefill
 } >"$jobs"
 tools/run_jobs.sh "$work" <"$jobs"
 python3 tools/results_w8a8.py "$work/json" >"$out.part"

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "eval/identity.h"
+#include "model/model.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -195,12 +196,12 @@ static json_t *result_json(const qc_eval *e)
     if (localtime_r(&now, &local) != NULL)
         strftime(timestamp, sizeof timestamp, "%Y-%m-%d %H:%M:%S", &local);
     const char *mode = quamba_model_get_info(e->model).mode;
-    const quamba_datapath *datapath = quamba_datapath_find(mode);
+    char datapath[256] = "";
+    quamba_datapath_describe(e->model->datapath, datapath, sizeof datapath);
     failed |= json_object_set_new(result, "timestamp", json_string(timestamp));
     failed |= json_object_set_new(result, "args", qc_options_json(e->log.opt, e->log.command));
     failed |= json_object_set_new(result, "mode", json_string(mode));
-    failed |= json_object_set_new(
-        result, "datapath", json_string(datapath != NULL ? quamba_datapath_summary(datapath) : ""));
+    failed |= json_object_set_new(result, "datapath", json_string(datapath));
     failed |= json_object_set_new(result, "mode_source", json_string(opt->choice.source.data));
     failed |= json_object_set_new(result, "weights_hash", json_string(e->weights_hash));
     failed |= json_object_set_new(result, "build",
