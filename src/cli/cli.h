@@ -159,6 +159,9 @@ json_t *qc_json_real(double value);
  * allocated (free).  NULL after a message when there is none. */
 char *qc_model_path(const qc_options *opt, const char *name);
 
+/* The same for what is run: --reference where the mode is one of unquantized checkpoints. */
+char *qc_weights_path(const qc_options *opt, const char *name);
+
 /* Open with --mode, --cpu and --threads honoured; on failure print the message, return its exit
  * status and leave NULL. */
 int qc_open_model(quamba_model **model, const qc_options *opt, const char *name);

@@ -329,7 +329,7 @@ const qc_command qc_cmd_bench = {
                 "quamba bench --shape 130m --prompt-len 512 --json\n"
                 "quamba bench --shape 130m --mode fp32\n",
     .options = "mode float-sim-asic-int8 strict-mode legacy-env "
-               "datapath outlier-scales norm-f-fallback cpu threads seed "
+               "datapath outlier-scales norm-f-fallback reference cpu threads seed "
                "pretrained-dir shape w-bits a-bits no-quantize-embedding no-quantize-lm-head "
                "prompt-len gen-len repeat",
     .min_args = 0,

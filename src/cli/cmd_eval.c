@@ -295,7 +295,7 @@ int qc_eval_tasks(const qc_options *opt, const qc_eval_log *log)
         return qc_fail(QC_USAGE, "--resume and --overwrite exclude each other");
     e.limit = opt->limit > 0 ? opt->limit : opt->testing ? TESTING_LIMIT : 0;
     int status = choose_runs(&e);
-    char *model_path = status == QC_OK ? qc_model_path(opt, opt->args[0]) : NULL;
+    char *model_path = status == QC_OK ? qc_weights_path(opt, opt->args[0]) : NULL;
     if (status == QC_OK) status = model_path == NULL ? QC_FAILED : open_all(&e, model_path);
     if (status == QC_OK && opt->act_scales == NULL) status = run_beside(&e);
     if (status == QC_OK) status = qc_debug_new(&e.debug, opt, e.model, log->debug);
@@ -347,7 +347,7 @@ const qc_command qc_cmd_eval = {
     .options = "debug-layer scale-check quick-verify "
                "tasks text protocol fewshot scoring act-scales leave-float limit testing data-dir "
                "log-dir resume overwrite mode float-sim-asic-int8 strict-mode legacy-env "
-               "datapath outlier-scales norm-f-fallback cpu threads seed pretrained-dir",
+               "datapath outlier-scales norm-f-fallback reference cpu threads seed pretrained-dir",
     .min_args = 1,
     .max_args = 1,
     .run = run_eval,

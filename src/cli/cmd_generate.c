@@ -357,7 +357,7 @@ const qc_command qc_cmd_generate = {
         "debug-layer scale-check quick-verify "
         "prompt prompt-file max-tokens temperature top-k top-p min-p repetition-penalty seed "
         "stop ignore-eos save-state load-state mode float-sim-asic-int8 strict-mode legacy-env "
-        "datapath outlier-scales norm-f-fallback cpu threads "
+        "datapath outlier-scales norm-f-fallback reference cpu threads "
         "pretrained-dir",
     .min_args = 1,
     .max_args = 1,

@@ -285,7 +285,8 @@ const qc_command qc_cmd_main = {
         "quantize-lm-head apply-gptq w-bits a-bits hybrid-blocks hybrid-blocks-config "
         "percentile-alpha high-precision-norm mode float-sim-asic-int8 fp32-ssm-input "
         "float-sim-asic-research-se float-sim-scale-factor strict-mode legacy-env datapath "
-        "outlier-scales norm-f-fallback cpu threads seed debug-layer scale-check quick-verify",
+        "outlier-scales norm-f-fallback reference cpu threads seed debug-layer scale-check "
+        "quick-verify",
     .min_args = 1,
     .max_args = 1,
     .run = run,

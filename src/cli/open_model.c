@@ -73,6 +73,13 @@ static void note_model(const qc_options *opt, const char *path, const quamba_mod
                 1e-6 * (double)info.weights_bytes, info.weight_format, info.mode, 1e3 * seconds);
 }
 
+char *qc_weights_path(const qc_options *opt, const char *name)
+{
+    const quamba_datapath *row = opt->mode != NULL ? quamba_datapath_find(opt->mode) : NULL;
+    const bool plain = row != NULL && !quamba_datapath_get_info(row).quantized;
+    return qc_model_path(opt, plain && opt->reference != NULL ? opt->reference : name);
+}
+
 int qc_open_model(quamba_model **model, const qc_options *opt, const char *name)
 {
     quamba_error err = {0};
@@ -80,7 +87,7 @@ int qc_open_model(quamba_model **model, const qc_options *opt, const char *name)
     quamba_datapath *datapath = NULL;
     int status = qc_check_cpu(opt);
     if (status == QC_OK) status = choose_datapath(&datapath, opt);
-    char *path = status == QC_OK ? qc_model_path(opt, name) : NULL;
+    char *path = status == QC_OK ? qc_weights_path(opt, name) : NULL;
     if (status == QC_OK && path == NULL) status = QC_FAILED;
     if (status != QC_OK) {
         quamba_datapath_free(&datapath);

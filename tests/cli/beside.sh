@@ -1,5 +1,6 @@
 #!/bin/bash
-# Rows that are side-by-side runs print how far apart they are; the text is that of the chosen row.
+# Models beside a model: rows that are side-by-side runs print how far apart they are, the text is that
+# of the chosen row; and the checkpoint that a quantized model was made from.
 set -u
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
@@ -32,4 +33,14 @@ grep -A3 'layer 23, x_proj_in' "$dir/err" | grep -q 'the codes are equal' &&
 "$QUAMBA" eval --threads 1 --mode 5@n25 --limit 1 --data-dir "$source/data" --tasks cloze "$dir/w8a8" \
     >"$dir/out" 2>"$dir/err" || fail "eval --mode 5@n25: status $?"
 grep -q 'Side by side: mode 5@n25' "$dir/err" || fail "eval shows the rows beside it"
+# The unquantized modes of a quantized model are those of the checkpoint it was made from.
+"$QUAMBA" generate --threads 1 --mode fp32 --reference "$source/models/demo" --prompt "Once upon a time" \
+    --max-tokens 4 --temperature 0 "$dir/w8a8" >"$dir/out" 2>"$dir/err" || fail "--reference: status $?"
+"$QUAMBA" generate --threads 1 --prompt "Once upon a time" --max-tokens 4 --temperature 0 \
+    "$source/models/demo" >"$dir/alone" 2>/dev/null
+cmp -s "$dir/out" "$dir/alone" || fail "--reference: another text than that of the checkpoint"
+"$QUAMBA" generate --mode fp32 --prompt x "$dir/w8a8" >"$dir/out" 2>"$dir/err"
+[ $? = 2 ] && grep -q -e '--reference DIR' "$dir/err" || fail "fp32 without --reference is refused"
+"$QUAMBA" generate --mode fp32 --reference "$dir/none" --prompt x "$dir/w8a8" >"$dir/out" 2>"$dir/err"
+[ $? = 1 ] || fail "a reference that is not there"
 exit $failed
