@@ -71,13 +71,16 @@ static const char refusal_of_1[] =
     "3 took its place; use 3 for an FP32 convolution output with an FP32 scan, 6-1 for FP32 B, C "
     "and dt as well, fp16 for the unquantized model that QUICK_RUN.sh used to call mode 1";
 
-static bool can_be_chosen(const char *id) { return strcmp(id, "1") != 0; }
+static bool can_be_chosen(const quamba_datapath *row)
+{
+    return !quamba_datapath_get_info(row).removed;
+}
 
 void qc_mode_ids(qm_text *text)
 {
     const quamba_datapath *row;
     for (size_t i = 0, n = 0; (row = quamba_datapath_at(i)) != NULL; i++)
-        if (can_be_chosen(quamba_datapath_id(row)))
+        if (can_be_chosen(row))
             qm_text_printf(text, "%s%s", n++ > 0 ? " " : "", quamba_datapath_id(row));
 }
 
@@ -125,8 +128,8 @@ static const char *near_miss(const char *reduced)
 static const char *read_id(const char *source, const char *text, qm_text *error)
 {
     char reduced[16];
-    const quamba_datapath *row = can_be_chosen(text) ? quamba_datapath_find(text) : NULL;
-    if (row != NULL) return quamba_datapath_id(row);
+    const quamba_datapath *row = quamba_datapath_find(text);
+    if (row != NULL && can_be_chosen(row)) return quamba_datapath_id(row);
     reduce(reduced, text);
     if (text[strspn(text, " \t\r\n")] == '\0') {
         qm_text_printf(error, "no mode is given: name one with --mode ID or with QUAMBA_MODE=ID");

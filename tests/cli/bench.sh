@@ -1,15 +1,7 @@
 #!/bin/bash
 # quamba bench: what a random model is and how large, in every kind; refusals.
-set -u
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-failures=0
+. "$QUAMBA_SOURCE_DIR/tests/cli/common.bash"
 short=(--prompt-len 2 --gen-len 1 --repeat 1)
-
-fail() {
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
 
 # sizes MODE FORMAT WEIGHTS PER_TOKEN STATE OPTIONS...: of the 130m shape, in bytes.
 sizes() {
@@ -54,4 +46,4 @@ refuse "--datapath and --outlier-scales need a MODEL" --shape 130m --datapath u=
 refuse "either a MODEL or --shape" --shape 130m "$QUAMBA_SOURCE_DIR/models/demo"
 refuse "either a MODEL or --shape"
 
-[ "$failures" = 0 ]
+finish

@@ -1,15 +1,8 @@
 #!/bin/bash
 # Models beside a model: rows that are side-by-side runs print how far apart they are, the text is that
 # of the chosen row; and the checkpoint that a quantized model was made from.
-set -u
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
+. "$QUAMBA_SOURCE_DIR/tests/cli/common.bash"
 source=$QUAMBA_SOURCE_DIR
-failed=0
-fail() {
-    echo "FAILED: $*"
-    failed=1
-}
 "$QUAMBA" quantize --quiet --act-scales "$source/tests/golden/act_scales_demo.json" -o "$dir/w8a8" \
     "$source/models/demo" >/dev/null || exit 1
 generate() { # MODE
@@ -43,4 +36,4 @@ cmp -s "$dir/out" "$dir/alone" || fail "--reference: another text than that of t
 [ $? = 2 ] && grep -q -e '--reference DIR' "$dir/err" || fail "fp32 without --reference is refused"
 "$QUAMBA" generate --mode fp32 --reference "$dir/none" --prompt x "$dir/w8a8" >"$dir/out" 2>"$dir/err"
 [ $? = 1 ] || fail "a reference that is not there"
-exit $failed
+finish

@@ -1,21 +1,10 @@
 #!/bin/bash
 # quantize with a calibration of its own: the same bytes however it is run and wherever it was cut
 # short, the search for alpha, and what is refused.
-set -u
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-bad=0
-fail() { echo "FAILED: $*"; bad=1; }
+. "$QUAMBA_SOURCE_DIR/tests/cli/common.bash"
 model=$QUAMBA_SOURCE_DIR/models/demo
 texts=$QUAMBA_SOURCE_DIR/data/calibration.jsonl
-expect() { # expect STATUS WORD ARGS...: quamba quantize ends so and WORD is in its messages
-    local status=$1 word=$2
-    shift 2
-    "$QUAMBA" quantize "$@" >"$dir/out" 2>"$dir/err"
-    local got=$?
-    [ "$got" = "$status" ] || { cat "$dir/err"; fail "quantize $*: status $got, wanted $status"; }
-    grep -qF -- "$word" "$dir/out" "$dir/err" || { cat "$dir/out" "$dir/err"; fail "quantize $*: no '$word'"; }
-}
+expect() { ends "$1" "$2" "$QUAMBA" quantize "${@:3}"; } # STATUS PATTERN OPTIONS...
 same() { # same A B: two results
     diff -r "$1" "$2" >/dev/null || { diff -rq "$1" "$2"; fail "$1 and $2 differ"; }
 }
@@ -107,4 +96,4 @@ expect 2 "calib-data-num" "${few[@]}" --calib-data-num 0 -o "$dir/x" "$model"
 expect 2 "calib-seqlen" "${few[@]}" --calib-seqlen 100000 -o "$dir/x" "$model"
 [ ! -e "$dir/x" ] || fail "a refused run left something behind"
 [ -z "$(find "$dir" -name '*.calibration' -o -name '*.tmp')" ] || fail "a record or temporary file stays behind"
-exit "$bad"
+finish

@@ -1,11 +1,7 @@
 #!/bin/bash
 # The check scripts pass on the tree as it is and fail on each fault they are there to find.
-set -u
+. "$QUAMBA_SOURCE_DIR/tests/cli/common.bash"
 tools=$QUAMBA_SOURCE_DIR/tools
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-bad=0
-fail() { echo "FAILED: $*"; bad=1; }
 
 # ---- layers ------------------------------------------------------------------------------------
 "$tools/check_layers.sh" "$QUAMBA_SOURCE_DIR" || fail "check_layers.sh on the tree itself"
@@ -76,4 +72,4 @@ symbols 1 abort '#include <stdlib.h>
                  void quamba_die(void) { abort(); }'
 symbols 1 src/a.c:2 '#include <stdlib.h>
                      const char *quamba_home(void) { return getenv("HOME"); }'
-exit "$bad"
+finish

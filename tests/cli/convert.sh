@@ -1,19 +1,8 @@
 #!/bin/bash
 # inspect and convert: the way there and back, and what is refused.  python3, where there is one,
 # checks our files with a reader of its own.
-set -u
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-bad=0
-fail() { echo "FAILED: $*"; bad=1; }
-expect() { # expect STATUS WORD ARGS...: quamba ends so and WORD is in its messages
-    local status=$1 word=$2
-    shift 2
-    "$QUAMBA" "$@" >"$dir/out" 2>"$dir/err"
-    local got=$?
-    [ "$got" = "$status" ] || { cat "$dir/err"; fail "quamba $*: status $got, wanted $status"; }
-    grep -qF -- "$word" "$dir/out" "$dir/err" || { cat "$dir/out" "$dir/err"; fail "quamba $*: no '$word'"; }
-}
+. "$QUAMBA_SOURCE_DIR/tests/cli/common.bash"
+expect() { ends "$1" "$2" "$QUAMBA" "${@:3}"; } # STATUS PATTERN ARGS...
 read_upstream=$QUAMBA_SOURCE_DIR/tools/read_upstream.py
 python=$(command -v python3 || true)
 
@@ -32,7 +21,7 @@ done
 cmp "$dir/st/model.safetensors" "$dir/st2/model.safetensors" || fail "the way there and back changes the file"
 [ -z "$(find "$dir" -mindepth 1 -name '*.tmp')" ] || fail "temporary files are left"
 expect 0 "1 Python floats" inspect "$dir/src"
-expect 0 "[1, 2]" inspect "$dir/src"
+expect 0 "\[1, 2\]" inspect "$dir/src"
 expect 0 "not a Mamba" inspect "$dir/src"
 expect 0 '"python_float": true' inspect --json --tensor f "$dir/st"
 expect 0 "absmax   0.5" inspect --tensor f "$dir/src/pytorch_model.bin"
@@ -90,7 +79,7 @@ fork=$QUAMBA_SHARED_DIR/models/demo-fork-w8a8
 manifest=$QUAMBA_SHARED_DIR/golden/fork/demo/manifest_a9995.json
 if [ ! -d "$fork" ] || [ ! -f "$manifest" ] || [ -z "$python" ]; then
     echo "SKIPPED: the check against the manifest of the quantized demo model needs ../shared and python3"
-    exit "$bad"
+    finish
 fi
 expect 0 "891 tensors" convert -o "$dir/w8" "$fork"
 expect 0 "891" convert --to upstream -o "$dir/w8up" "$dir/w8"
@@ -148,4 +137,4 @@ for name in want:
         if key in got[name]:
             assert got[name][key] == want[name][key], (name, key)
 PY
-exit "$bad"
+finish

@@ -1,11 +1,6 @@
 #!/bin/bash
 # What a run shows of one layer: both blocks with every field, once; the scale check; quick verify.
-set -u
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-unset QUAMBA_MODE QUAMBA_CPU
-bad=0
-fail() { echo "FAILED: $*"; bad=1; }
+. "$QUAMBA_SOURCE_DIR/tests/cli/common.bash"
 demo=$QUAMBA_SOURCE_DIR/models/demo
 cd "$dir" || exit 1
 mkdir data
@@ -109,4 +104,4 @@ cmp -s verify.0 verify.3 && fail "3 equals 0"
 grep -q 'no hash of conv_out' out || { cat out; fail "the missing hash is not named"; }
 "$QUAMBA" eval q --mode 2-4 --tasks cloze --quick-verify >out 2>err || fail "eval --quick-verify: $?"
 [ ! -s out ] && [ "$(grep -c '^quick verify: layer 23 ' err)" = 6 ] || { cat out err; fail "eval --quick-verify"; }
-exit "$bad"
+finish

@@ -1,10 +1,7 @@
 #!/bin/bash
 # quamba eval: tasks, records, resume after a kill, the log, bad files; against the reference's
 # scores where ../shared is there.
-set -u
-dir=$(mktemp -d) || exit 1
-trap 'kill -9 $(jobs -p) 2>/dev/null; rm -rf "$dir"' EXIT
-unset QUAMBA_MODE
+. "$QUAMBA_SOURCE_DIR/tests/cli/common.bash"
 shared=$QUAMBA_SHARED_DIR
 model=$QUAMBA_SOURCE_DIR/models/demo
 cloze=$QUAMBA_SOURCE_DIR/data/cloze.jsonl
@@ -14,23 +11,7 @@ cloze=$QUAMBA_SOURCE_DIR/data/cloze.jsonl
 cd "$dir" || exit 1
 mkdir data
 head -n 40 "$cloze" >data/cloze.jsonl
-failures=0
-
-fail() {
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
-
-# expect STATUS PATTERN OPTIONS...: `quamba eval OPTIONS` must end so and say so.
-expect() {
-    local want=$1 pattern=$2 got
-    shift 2
-    "$QUAMBA" eval --threads 1 "$@" >out 2>err
-    got=$?
-    [ "$got" = "$want" ] && cat out err | grep -Eq -e "$pattern" && return
-    fail "quamba eval $*: status $got, expected $want and $pattern in"
-    cat out err
-}
+expect() { ends "$1" "$2" "$QUAMBA" eval --threads 1 "${@:3}"; } # STATUS PATTERN OPTIONS...
 
 # A result without what no two runs share: times, the directory of the logs and the options.
 plain() { grep -vE '"(timestamp|log_dir|threads|cpu|resume|overwrite|json|seconds)"|logs_|: [0-9.]+e?-?[0-9]*$' "$1"; }
@@ -257,4 +238,4 @@ if [ -d "$shared/golden" ]; then
 else
     echo "SKIPPED: the comparison with the reference's LAMBADA items needs ../shared"
 fi
-[ $failures = 0 ]
+finish

@@ -1,20 +1,10 @@
 #!/bin/bash
 # quamba generate with the demo model: reproducible, greedy equals the reference, stop texts, forms
 # of output, state files, Ctrl-C, bad input.
-set -u
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-unset QUAMBA_MODE
+. "$QUAMBA_SOURCE_DIR/tests/cli/common.bash"
 model=$QUAMBA_SOURCE_DIR/models/demo
 [ -e "$model/config.json" ] || model=$QUAMBA_SHARED_DIR/models/demo
 [ -e "$model/config.json" ] || { echo "SKIPPED: needs models/demo or ../shared/models/demo"; exit 77; }
-failures=0
-
-fail() {
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
-
 # same NAME WANTED GOT
 same() {
     [ "$2" = "$3" ] || fail "$1: wanted [$2], got [$3]"
@@ -191,4 +181,4 @@ else
     echo "SKIPPED: the comparison with reference texts needs ../shared and python3"
 fi
 
-[ "$failures" = 0 ] || { echo "$failures failures"; exit 1; }
+finish

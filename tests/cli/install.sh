@@ -1,11 +1,7 @@
 #!/bin/bash
 # Installs into a temporary prefix and uses the installed tree as a stranger would: the header alone,
 # examples/generate.c by pkg-config against the shared and the static library, the manual pages.
-set -u
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-bad=0
-fail() { echo "FAILED: $*"; bad=1; }
+. "$QUAMBA_SOURCE_DIR/tests/cli/common.bash"
 skip() { echo "SKIPPED: $*"; }
 
 prefix=$dir/usr
@@ -72,4 +68,4 @@ if [ -z "$sanitize" ]; then
 else
     skip "the static example, under sanitizers"
 fi
-exit "$bad"
+finish

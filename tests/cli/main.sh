@@ -1,26 +1,13 @@
 #!/bin/bash
 # quamba main, the original's command line: what it stores and finds where, what it logs, what it
 # refuses; and QUICK_RUN.sh on top of it.
-set -u
-dir=$(mktemp -d) || exit 1
-trap 'kill -9 $(jobs -p) 2>/dev/null; rm -rf "$dir"' EXIT
-unset QUAMBA_MODE QUAMBA_CPU
-bad=0
-fail() { echo "FAILED: $*"; bad=1; }
+. "$QUAMBA_SOURCE_DIR/tests/cli/common.bash"
 ln -s "$QUAMBA_SOURCE_DIR/models/demo" "$dir/mamba-demo"
 mkdir "$dir/data"
 head -n 12 "$QUAMBA_SOURCE_DIR/data/cloze.jsonl" >"$dir/data/cloze.jsonl"
 head -n 4 "$QUAMBA_SOURCE_DIR/data/calibration.jsonl" >"$dir/data/calibration.jsonl"
 cd "$dir" || exit 1
-expect() { # expect STATUS PATTERN OPTIONS...: `quamba main OPTIONS` ends so; PATTERN is in what it says
-    local want=$1 pattern=$2
-    shift 2
-    "$QUAMBA" main --threads 1 "$@" >out 2>err
-    local got=$?
-    [ "$got" = "$want" ] && cat out err | grep -Eq -e "$pattern" && return
-    cat out err
-    fail "quamba main $*: status $got, wanted $want and $pattern"
-}
+expect() { ends "$1" "$2" "$QUAMBA" main --threads 1 "${@:3}"; } # STATUS PATTERN OPTIONS...
 cloze=(--eval_zero_shot --task_list cloze --calib_data_num 4 --calib_seqlen 16)
 
 # ---- quantize, store, find again -----------------------------------------------------------------
@@ -106,4 +93,4 @@ run 0 '^mode 0$' all "${small[@]}" --log_dir A
 # a run that fails: the others go on, and the status says it
 run 1 'there is no task "nope"' all "${small[@]}" --task_list nope --log_dir B
 [ "$(grep -c failed out)" = 8 ] || { cat out; fail "failed runs are not in the table"; }
-exit "$bad"
+finish

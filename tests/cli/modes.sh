@@ -1,21 +1,8 @@
 #!/bin/bash
 # quamba modes: the edges of the seven modes as specified, knobs changed, what is refused.
-set -u
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-unset QUAMBA_MODE QUAMBA_CPU
-bad=0
-fail() { echo "FAILED: $*"; bad=1; }
+. "$QUAMBA_SOURCE_DIR/tests/cli/common.bash"
 
-# expect STATUS PATTERN ARGUMENTS...
-expect() {
-    local want=$1 pattern=$2
-    shift 2
-    "$QUAMBA" "$@" >"$dir/out" 2>"$dir/err"
-    local got=$?
-    [ "$got" = "$want" ] && cat "$dir/out" "$dir/err" | grep -Eq -e "$pattern" ||
-        { fail "$*: status $got, expected $want and $pattern in"; cat "$dir/out" "$dir/err"; }
-}
+expect() { ends "$1" "$2" "$QUAMBA" "${@:3}"; } # STATUS PATTERN ARGUMENTS...
 
 # ---- the table of the specification: "same" is what the column before has, ** marks and "(...)"
 # at the end are remarks ----
@@ -91,4 +78,4 @@ expect 1 'short.json' generate "$model" --mode 6-4 --prompt x --outlier-scales "
 expect 0 . generate "$model" --datapath u=deq --prompt x --max-tokens 1 --load-state "$dir/state"
 expect 1 'saved in mode' generate "$model" --datapath scan=ref,state=f32 --prompt x --max-tokens 1 \
     --load-state "$dir/state"
-exit "$bad"
+finish

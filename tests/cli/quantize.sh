@@ -1,34 +1,13 @@
 #!/bin/bash
 # quantize: a made-up model to the same bytes for any instruction set and number of threads, what is
 # refused, and the trained demo model to the very tensors that the original program saved.
-set -u
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-bad=0
-fail() { echo "FAILED: $*"; bad=1; }
-expect() { # expect STATUS WORD ARGS...: quamba ends so and WORD is in its messages
-    local status=$1 word=$2
-    shift 2
-    "$QUAMBA" "$@" >"$dir/out" 2>"$dir/err"
-    local got=$?
-    [ "$got" = "$status" ] || { cat "$dir/err"; fail "quamba $*: status $got, wanted $status"; }
-    grep -qF -- "$word" "$dir/out" "$dir/err" || { cat "$dir/out" "$dir/err"; fail "quamba $*: no '$word'"; }
-}
+. "$QUAMBA_SOURCE_DIR/tests/cli/common.bash"
+expect() { ends "$1" "$2" "$QUAMBA" "${@:3}"; } # STATUS PATTERN ARGS...
 python=$(command -v python3 || true)
 
 # ---- the repository's demo model with made-up scales ---------------------------------------------
 model=$QUAMBA_SOURCE_DIR/models/demo
-{
-    printf '['
-    for layer in $(seq 24); do
-        printf '{'
-        for key in dt_proj:output in_proj:input in_proj:output out_proj:input ssm_state_act:input x_proj:input; do
-            printf '"%s": {"value": 0.0%s}, ' "$key" "$layer"
-        done
-        printf '"x_proj:output": {"value": 0.0625, "f32": "0000803d"}}, '
-    done
-    printf '{"lm_head:input": {"value": 0.04}}]'
-} >"$dir/scales.json"
+made_up_scales >"$dir/scales.json"
 quantize() { expect "$1" "$2" quantize --threads 1 --act-scales "$dir/scales.json" "${@:3}"; }
 
 quantize 0 "891 tensors" -o "$dir/a" "$model"
@@ -84,7 +63,7 @@ fork=$QUAMBA_SHARED_DIR/models/demo-fork-w8a8
 golden=$QUAMBA_SHARED_DIR/golden/fork/demo
 if [ ! -d "$fork" ] || [ ! -d "$golden" ] || [ -z "$python" ]; then
     echo "SKIPPED: the check against the original's checkpoint needs ../shared and python3"
-    exit "$bad"
+    finish
 fi
 expect 0 "891 tensors" quantize --act-scales "$golden/act_scales_a9995.json" -o "$dir/demo" "$QUAMBA_SHARED_DIR/models/demo"
 expect 0 "891 tensors" convert --to upstream -o "$dir/up" "$dir/demo"
@@ -103,4 +82,4 @@ recipe = got.pop("quantization_config")
 assert want == got, (want, got)
 assert recipe["quant_method"] == "quamba" and recipe["percentile_alpha"] == 0.9995, recipe
 PY
-exit "$bad"
+finish

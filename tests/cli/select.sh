@@ -1,24 +1,9 @@
 #!/bin/bash
 # Choosing a mode in the program itself: the three routes reach the run, the environment is read,
 # warnings and refusals come out as they should.  The rules one by one: tests/unit/test_select.c.
-set -u
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-unset QUAMBA_MODE QUAMBA_CPU
-bad=0
-fail() { echo "FAILED: $*"; bad=1; }
+. "$QUAMBA_SOURCE_DIR/tests/cli/common.bash"
 model=$QUAMBA_SOURCE_DIR/models/demo
-{ # made-up scales: which numbers come out does not matter here
-    printf '['
-    for layer in $(seq 24); do
-        printf '{'
-        for key in dt_proj:output in_proj:input in_proj:output out_proj:input ssm_state_act:input x_proj:input; do
-            printf '"%s": {"value": 0.0%s}, ' "$key" "$layer"
-        done
-        printf '"x_proj:output": {"value": 0.0625, "f32": "0000803d"}}, '
-    done
-    printf '{"lm_head:input": {"value": 0.04}}]'
-} >"$dir/scales.json"
+made_up_scales >"$dir/scales.json"
 "$QUAMBA" quantize --quiet --threads 1 --act-scales "$dir/scales.json" -o "$dir/w8a8" "$model" >/dev/null ||
     { fail "quantize"; exit 1; }
 
@@ -28,12 +13,8 @@ run() {
     shift 2
     while [ "$1" != -- ]; do environment+=("$1"); shift; done
     shift
-    env "${environment[@]}" "$QUAMBA" generate --threads 1 --json --prompt x --max-tokens 1 \
-        "$@" >"$dir/out" 2>"$dir/err"
-    local got=$?
-    [ "$got" = "$want" ] && cat "$dir/out" "$dir/err" | grep -Eq -e "$pattern" && return
-    cat "$dir/out" "$dir/err"
-    fail "${environment[*]} quamba generate $*: status $got, wanted $want and $pattern"
+    ends "$want" "$pattern" env "${environment[@]}" "$QUAMBA" generate --threads 1 --json --prompt x \
+        --max-tokens 1 "$@"
 }
 silent() { [ ! -s "$dir/err" ] || { cat "$dir/err"; fail "said something"; }; }
 q=$dir/w8a8
@@ -87,4 +68,4 @@ run 2 'quantized, mode fp16 needs the weights' QUAMBA_MODE=fp16 -- "$q"
 run 0 '"mode": "fp32"' -- "$model"
 # a command that runs no model does not care
 FLOAT_SIM_ASIC=true QUAMBA_MODE=7 "$QUAMBA" modes list >"$dir/out" 2>"$dir/err" || fail "modes list looks at QUAMBA_MODE"
-exit "$bad"
+finish

@@ -1,17 +1,8 @@
 #!/bin/bash
 # quamba tokenize: tables, JSON, exact bytes, lines of a file, bad input.
-set -u
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-failures=0
-
+. "$QUAMBA_SOURCE_DIR/tests/cli/common.bash"
 model=$QUAMBA_SOURCE_DIR/models/demo
 lines=$QUAMBA_SOURCE_DIR/tests/golden/tokens_demo.jsonl
-
-fail() {
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
 
 # equal NAME WANT COMMAND...: what stdout carries.
 equal() {
@@ -83,5 +74,4 @@ if [ -w /dev/full ]; then
     [ $? = 1 ] || fail "a full disk goes unnoticed"
 fi
 
-[ "$failures" = 0 ] || { echo "$failures failed"; exit 1; }
-echo "all passed"
+finish
