@@ -1,16 +1,17 @@
 #!/bin/sh
 # usage: check_layers.sh [ROOT]
-# Reads the #include lines under ROOT/src: a file may include its own room or a lower one, never
-# sideways or up.  The rooms and their levels are the table below.
+# Reads the #include lines under ROOT/src and ROOT/hw: a file may include its own room or a lower one, never
+# sideways or up.  The rooms and their levels are the table below; op, the operators that hardware
+# and scalar kernels share, lies between base and kernels.
 set -eu
 cd "${1:-$(dirname "$0")/..}"
 
-files=$(find include src -type f \( -name '*.[ch]' -o -name '*.def' -o -name '*.cu' -o -name '*.inc' \))
+files=$(find include src hw -type f \( -name '*.[ch]' -o -name '*.def' -o -name '*.cu' -o -name '*.inc' \))
 # shellcheck disable=SC2086 # one word per file
 awk '
 BEGIN {
-    n = split("base 0 format 1 tokenizer 1 kernels 1 cuda 2 model 2 datapath 2 runtime 3 " \
-              "quant 4 eval 4 verify 4 cli 5", word, " ")
+    n = split("base 0 op 0.5 format 1 tokenizer 1 kernels 1 cuda 2 model 2 datapath 2 runtime 3 " \
+              "quant 4 eval 4 verify 4 cli 5 hls 1 dpi 1", word, " ")
     for (i = 1; i < n; i += 2) level[word[i]] = word[i + 1]
 }
 function complain(why) {
@@ -19,8 +20,9 @@ function complain(why) {
 }
 FNR == 1 {
     split(FILENAME, part, "/")
-    room = part[1] == "src" ? part[2] : "the public API"
-    if (part[1] == "src" && !(room in level)) complain("src/" room " is no room of the table")
+    room = part[1] == "include" ? "the public API" : part[2]
+    if (part[1] != "include" && !(room in level))
+        complain(part[1] "/" room " is no room of the table")
 }
 /^[ \t]*#[ \t]*include[ \t]*[<"]/ {
     path = $0
@@ -35,7 +37,7 @@ FNR == 1 {
         next
     }
     if (path !~ /\// || !(to in level)) complain("write the room: \"room/file.h\"")
-    else if (part[1] != "src") complain("the public header includes nothing of src")
+    else if (part[1] == "include") complain("the public header includes nothing of src")
     else if (to != room && level[to] >= level[room])
         complain(room " [" level[room] "] may not use " to " [" level[to] "]")
 }

@@ -8,8 +8,6 @@
  *     qm_exp2f      1.2 ulp, results below 2^-126 likewise
  *     qm_logf       1.0 ulp
  *     qm_log1pf     1.0 ulp
- *     qm_siluf      2.5 ulp from -88 up; below, 1 + exp(-x) overflows and the result is -0
- *     qm_softplusf  2.0 ulp
  * qm_exp64 and qm_log64 are for statistics and sampling: within 2 ulp of a double. */
 #ifndef QM_BASE_FMATH_H
 #define QM_BASE_FMATH_H
@@ -129,22 +127,6 @@ static inline float qm_log1pf(float x)
     if (!(u < INFINITY)) return u;                        /* inf and NaN */
     float c = x < 1.0f ? x - (u - 1.0f) : 1.0f - (u - x); /* exact, either way */
     return qm_log_core(u, 0.0f, c / u);
-}
-
-/* x * sigmoid(x). */
-static inline float qm_siluf(float x) { return x / (1.0f + qm_expf(-x)); }
-
-/* log(1 + e^x), x itself above the threshold. */
-static inline float qm_softplusf(float x)
-{
-    return x <= QM_SOFTPLUS_THRESHOLD ? qm_log1pf(qm_expf(x)) : x;
-}
-
-/* The same as upstream's decode kernel forms it: 1 + e^x is rounded before the logarithm, so it is
- * exactly 0 below about -16.6. */
-static inline float qm_softplus_logf(float x)
-{
-    return x <= QM_SOFTPLUS_THRESHOLD ? qm_logf(qm_expf(x) + 1.0f) : x;
 }
 
 /* e^x in double precision. */

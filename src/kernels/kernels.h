@@ -9,11 +9,10 @@
 #define QM_KERNELS_KERNELS_H
 
 #include "kernels/cpu.h"
+#include "op/lanes.h"
 
 #include <stddef.h>
 #include <stdint.h>
-
-enum { QM_LANES = 16 };
 
 /* sum of a[i] * b[i]; each lane = fma(a[i], b[i], lane) */
 typedef float qm_dot_f32_fn(const float *a, const float *b, size_t n);

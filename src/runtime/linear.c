@@ -1,3 +1,4 @@
+#include "op/rescale.h"
 #include "runtime/pass.h"
 
 static void matvec(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n, float *y,
@@ -107,7 +108,7 @@ void qm_linear_numbers(const qm_thread *t, const qm_linear *w, float outer, bool
                 t->s->kernels.rescale_f16(out, acc, w->b, outer, (size_t)width);
             else
                 for (int32_t k = 0; k < width; k++)
-                    out[k] = outer * (w->b * (float)acc[k]);
+                    out[k] = qm_op_rescale(acc[k], w->b, outer);
         }
     }
 }

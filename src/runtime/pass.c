@@ -1,5 +1,7 @@
 #include "runtime/pass.h"
 
+#include "op/residual.h"
+
 qm_range qm_share(const qm_thread *t, int32_t n, int32_t align)
 {
     int64_t units = (n + align - 1) / align;
@@ -117,5 +119,6 @@ void qm_add_residual(const qm_thread *t, qm_range columns)
     const size_t d = (size_t)t->s->model->config.d_model;
     for (size_t r = 0; r < (size_t)t->pass->n_rows; r++)
         for (int32_t i = columns.begin; i < columns.end; i++)
-            t->s->residual[r * d + (size_t)i] += t->s->hidden[r * d + (size_t)i];
+            t->s->residual[r * d + (size_t)i] =
+                qm_op_residual(t->s->residual[r * d + (size_t)i], t->s->hidden[r * d + (size_t)i]);
 }

@@ -8,7 +8,8 @@ tools=$QUAMBA_SOURCE_DIR/tools
 
 layers() { # layers STATUS FILE INCLUDE-LINE: a tree with one file of one line
     rm -rf "$dir/tree"
-    mkdir -p "$dir/tree/include/quamba" "$dir/tree/src/base" "$dir/tree/$(dirname "$2")"
+    mkdir -p "$dir/tree/include/quamba" "$dir/tree/src/base" "$dir/tree/hw" \
+        "$dir/tree/$(dirname "$2")"
     echo '#include <stddef.h>' >"$dir/tree/src/base/good.h"
     echo "$3" >"$dir/tree/$2"
     "$tools/check_layers.sh" "$dir/tree" >"$dir/out" 2>&1
@@ -21,6 +22,12 @@ layers 0 src/model/a.c '#include "model/b.h"'
 layers 0 src/kernels/avx2/a.c '#include "kernels/kernels.h"'
 layers 0 src/base/a.c '#include "quamba/quamba.h"'
 layers 0 src/cli/a.c '#include "eval/eval.h"'
+layers 0 hw/op/a.h '#include "base/good.h"'
+layers 0 src/kernels/scalar/a.c '#include "op/a.h"'
+layers 0 hw/hls/a.c '#include "op/a.h"'
+layers 1 src/base/a.h '#include "op/a.h"'
+layers 1 hw/op/a.h '#include "kernels/kernels.h"'
+layers 1 hw/attic/a.h '#include "base/good.h"'
 layers 1 src/base/a.h '#include "model/model.h"'        # up
 layers 1 src/format/a.c '#include "tokenizer/bpe.h"'    # sideways
 layers 1 src/kernels/avx2/a.c '  #  include "cli/cli.h"' # up, oddly written

@@ -1,6 +1,11 @@
-#include "base/code.h"
-#include "base/half.h"
 #include "kernels/kernels.h"
+#include "op/affine.h"
+#include "op/dequantize.h"
+#include "op/hadamard.h"
+#include "op/mac.h"
+#include "op/quantize.h"
+#include "op/requantize.h"
+#include "op/rescale.h"
 
 #include <string.h>
 
@@ -10,7 +15,7 @@ void qm_matvec_i8_scalar(int32_t *restrict acc, const int8_t *restrict w, const 
     for (size_t j = 0; j < n; j++) {
         int32_t sum = 0;
         for (size_t i = 0; i < k; i++)
-            sum += (int32_t)w[j * k + i] * x[i];
+            sum = qm_op_mac_i8(sum, w[j * k + i], x[i]);
         acc[j] = sum;
     }
 }
@@ -29,7 +34,7 @@ size_t qm_requantize_i8_scalar(int8_t *restrict q, const int32_t *restrict acc, 
 {
     size_t lost = 0;
     for (size_t i = 0; i < n; i++)
-        q[i] = qm_code_even(second * (first * (float)acc[i]), &lost);
+        q[i] = qm_op_requantize(acc[i], first, second, &lost);
     return lost;
 }
 
@@ -37,7 +42,7 @@ void qm_rescale_f16_scalar(float *restrict y, const int32_t *restrict acc, float
                            float second, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        y[i] = qm_round_f16(second * (first * (float)acc[i]));
+        y[i] = qm_op_rescale_f16(acc[i], first, second);
 }
 
 size_t qm_quantize_even_i8_scalar(int8_t *restrict q, const float *restrict x, float scale,
@@ -45,7 +50,7 @@ size_t qm_quantize_even_i8_scalar(int8_t *restrict q, const float *restrict x, f
 {
     size_t lost = 0;
     for (size_t i = 0; i < n; i++)
-        q[i] = qm_code_even(x[i] / scale, &lost);
+        q[i] = qm_op_quantize_even(x[i], scale, &lost);
     return lost;
 }
 
@@ -54,21 +59,21 @@ size_t qm_quantize_away_i8_scalar(int8_t *restrict q, const float *restrict x, f
 {
     size_t lost = 0;
     for (size_t i = 0; i < n; i++)
-        q[i] = qm_code_away(x[i] / scale, &lost);
+        q[i] = qm_op_quantize_away(x[i], scale, &lost);
     return lost;
 }
 
 void qm_dequantize_i8_scalar(float *restrict y, const int8_t *restrict q, float scale, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        y[i] = scale * (float)q[i];
+        y[i] = qm_op_dequantize(scale, q[i]);
 }
 
 void qm_affine_i8_scalar(float *restrict y, const int8_t *restrict q, float scale,
                          const float *restrict bias, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        y[i] = fmaf(scale, (float)q[i], bias[i]);
+        y[i] = qm_op_affine(scale, q[i], bias[i]);
 }
 
 void qm_conv_i8_scalar(float *restrict y, const int8_t *const *taps, const int8_t *restrict w,
@@ -77,8 +82,8 @@ void qm_conv_i8_scalar(float *restrict y, const int8_t *const *taps, const int8_
     for (size_t c = 0; c < n; c++) {
         int32_t acc = 0;
         for (size_t k = 0; k < width; k++)
-            acc += (int32_t)w[k * ldw + c] * taps[k][c];
-        y[c] = fmaf(scale, (float)acc, bias[c]);
+            acc = qm_op_mac_i8(acc, w[k * ldw + c], taps[k][c]);
+        y[c] = qm_op_affine(scale, acc, bias[c]);
     }
 }
 
@@ -88,19 +93,15 @@ void qm_hadamard_f32_scalar(float *restrict x, float *restrict scratch,
     const size_t n = m * width;
     for (size_t stride = 1; stride < width; stride *= 2)
         for (size_t i = 0; i < n; i += 2 * stride)
-            for (size_t j = i; j < i + stride; j++) {
-                float a = x[j], b = x[j + stride];
-                x[j] = a + b;
-                x[j + stride] = a - b;
-            }
+            for (size_t j = i; j < i + stride; j++)
+                qm_op_butterfly(&x[j], &x[j + stride]);
     if (m > 1) {
         memcpy(scratch, x, n * sizeof *x);
         for (size_t row = 0; row < m; row++)
             for (size_t r = 0; r < width; r++) {
                 float sum = 0.0f;
                 for (size_t c = 0; c < m; c++)
-                    sum +=
-                        signs[row * m + c] > 0 ? scratch[c * width + r] : -scratch[c * width + r];
+                    sum = qm_op_add_signed(sum, scratch[c * width + r], signs[row * m + c]);
                 x[row * width + r] = sum;
             }
     }

@@ -1,14 +1,13 @@
 #include "base/half.h"
-#include "kernels/scalar/lanes.h"
-
-#include <math.h>
+#include "kernels/kernels.h"
+#include "op/mac.h"
 
 float qm_dot_f32_scalar(const float *a, const float *b, size_t n)
 {
     float lane[QM_LANES] = {0};
     for (size_t i = 0; i < n; i++)
-        lane[i % QM_LANES] = fmaf(a[i], b[i], lane[i % QM_LANES]);
-    return qm_halve_lanes(lane);
+        lane[i % QM_LANES] = qm_op_mac_f32(lane[i % QM_LANES], a[i], b[i]);
+    return qm_op_halve_lanes(lane);
 }
 
 void qm_matvec_f32_scalar(float *restrict y, const float *restrict w, const float *restrict x,
@@ -26,8 +25,8 @@ void qm_matvec_f32_scalar(float *restrict y, const float *restrict w, const floa
         for (size_t j = 0; j < n; j++) {                                                           \
             float lane[QM_LANES] = {0};                                                            \
             for (size_t i = 0; i < k; i++)                                                         \
-                lane[i % QM_LANES] = fmaf(widen(w[j * k + i]), x[i], lane[i % QM_LANES]);          \
-            y[j] = qm_halve_lanes(lane);                                                           \
+                lane[i % QM_LANES] = qm_op_mac_f32(lane[i % QM_LANES], widen(w[j * k + i]), x[i]); \
+            y[j] = qm_op_halve_lanes(lane);                                                        \
         }                                                                                          \
     }
 QM_MATVEC(qm_matvec_f16_scalar, qm_f32_f16)

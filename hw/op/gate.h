@@ -1,0 +1,16 @@
+/* y * z * sigmoid(z) in three orders of operations. */
+#ifndef QM_OP_GATE_H
+#define QM_OP_GATE_H
+
+#include "base/fmath.h"
+
+static inline float qm_op_gate(float y, float z) { return (y * z) / (1.0f + qm_expf(-z)); }
+
+static inline float qm_op_gate_ref(float y, float z) { return y * (z / (1.0f + qm_expf(-z))); }
+
+static inline float qm_op_gate_sigmoid(float y, float z)
+{
+    return y * (z * (1.0f / (1.0f + qm_expf(-z))));
+}
+
+#endif
