@@ -179,6 +179,10 @@ void qc_note_saturated(const qc_options *opt, const quamba_session *session,
  * QC_USAGE after a message when they are wrong or do not go together. */
 int qc_parse_datapath(quamba_datapath **datapath, const quamba_datapath *row, const char *list);
 
+/* The datapath of the run where it is no row: the mode (row 0 when none was chosen), changed by the
+ * original's variables and by --datapath; else NULL. */
+int qc_choose_datapath(quamba_datapath **datapath, const qc_options *opt);
+
 /* quamba modes verify MODEL, whose name is the second argument. */
 int qc_modes_verify(const qc_options *opt);
 

@@ -1,29 +1,10 @@
 /* quamba bench: size and speed of a model on this machine. */
-#include "cli/cli.h"
-#include "datapath/datapath.h"
-#include "model/model.h"
+#include "cli/shape.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-
-/* Shapes of the published Mamba-1 models: d_state 16, d_conv 4, d_inner = 2 d_model,
- * dt_rank = d_model / 16, vocabulary padded to 50280. */
-static const struct {
-    const char *name;
-    int32_t d_model, n_layer;
-} shapes[] = {
-    {"130m", 768,  24},
-    {"370m", 1024, 48},
-    {"790m", 1536, 48},
-    {"1.4b", 2048, 48},
-    {"2.8b", 2560, 64}
-};
-
-/* Options that make the random weights of a quantized model. */
-static const char *const quantized_only[] = {"w-bits", "a-bits", "no-quantize-embedding",
-                                             "no-quantize-lm-head"};
 
 /* What is measured, once per run; the medians are reported. */
 typedef enum qc_figure {
@@ -210,51 +191,19 @@ static int print_table(const qc_bench *b, const char *name)
     return status;
 }
 
-/* The datapath of a random model, whose kind follows from it: W8A8 unless --mode says otherwise. */
-static int choose_mode(const quamba_datapath **mode, const qc_options *opt)
+/* A random model, as --mode says a quantized one or not. */
+static int open_random(quamba_model **model, const qc_options *opt)
 {
-    *mode = opt->mode ? quamba_datapath_find(opt->mode) : qm_datapath_default(true);
+    quamba_error err;
+    qc_shape shape;
     if (opt->datapath || opt->choice.knobs || opt->outlier_scales)
         return qc_fail(QC_USAGE, "bench: --shape takes a mode as it is: --datapath and "
                                  "--outlier-scales need a MODEL");
-    if ((*mode)->quantized && (opt->w_bits != 8 || opt->a_bits != 8))
-        return qc_fail(QC_USAGE,
-                       "bench: --w-bits %" PRId64 " with --a-bits %" PRId64
-                       " is not supported yet: give 8 and 8, or --mode fp32",
-                       opt->w_bits, opt->a_bits);
-    for (size_t i = 0; !(*mode)->quantized && i < QM_COUNT(quantized_only); i++)
-        if (qc_given(opt, quantized_only[i]))
-            return qc_fail(QC_USAGE, "bench: --%s says how to quantize, mode %s does not",
-                           quantized_only[i], (*mode)->id);
-    return QC_OK;
-}
-
-static int open_random(quamba_model **model, const qc_options *opt)
-{
-    qm_config config = {.mamba_version = 1,
-                        .d_state = 16,
-                        .d_conv = 4,
-                        .n_vocab = 50280,
-                        .tie_embeddings = true,
-                        .norm_eps = 1e-5};
-    for (size_t i = 0; i < QM_COUNT(shapes); i++)
-        if (strcmp(shapes[i].name, opt->shape) == 0) {
-            config.d_model = shapes[i].d_model;
-            config.n_layer = shapes[i].n_layer;
-            config.d_inner = 2 * config.d_model;
-            config.dt_rank = config.d_model / 16;
-        }
-    const quamba_datapath *mode = NULL;
-    int status = choose_mode(&mode, opt);
-    if (status != QC_OK) return status;
-    config.quantized = mode->quantized;
-    if (mode->quantized) config.scheme = QM_W8A8;
-    const qm_random_options options = {.seed = (uint64_t)opt->seed,
-                                       .half_embedding = opt->no_quantize_embedding,
-                                       .half_head = opt->no_quantize_lm_head};
-    quamba_error err;
-    return qm_model_random(model, &config, mode, &options, &err) == QUAMBA_OK ? QC_OK
-                                                                              : qc_fail_error(&err);
+    int status = qc_find_shape(&shape, opt, "bench");
+    if (status == QC_OK &&
+        qm_model_random(model, &shape.config, shape.datapath, &shape.random, &err) != QUAMBA_OK)
+        status = qc_fail_error(&err);
+    return status;
 }
 
 static int measure(qc_bench *b, const qc_options *opt, const char *name)
@@ -296,12 +245,10 @@ static int run(const qc_options *opt)
                   .n_threads = qc_n_threads(opt)};
     if ((opt->n_args == 0) == (opt->shape == NULL))
         return qc_fail(QC_USAGE, "bench: give either a MODEL or --shape");
-    for (size_t i = 0; !opt->shape && i < QM_COUNT(quantized_only); i++)
-        if (qc_given(opt, quantized_only[i]))
-            return qc_fail(QC_USAGE, "bench: --%s is for --shape: a MODEL is what it is",
-                           quantized_only[i]);
     const char *name = opt->shape ? opt->shape : opt->args[0];
-    int status = opt->shape ? open_random(&model, opt) : qc_open_model(&model, opt, name);
+    int status = opt->shape ? QC_OK : qc_refuse_shape_options(opt, "bench");
+    if (status == QC_OK)
+        status = opt->shape ? open_random(&model, opt) : qc_open_model(&model, opt, name);
     if (status == QC_OK) {
         b.model = model;
         b.info = quamba_model_get_info(model);

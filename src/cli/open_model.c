@@ -28,9 +28,7 @@ int qc_parse_datapath(quamba_datapath **datapath, const quamba_datapath *row, co
     return qc_fail(QC_USAGE, "--datapath %.200s: %s", list, err.message);
 }
 
-/* The datapath of the run where it is no row: the mode, changed by the original's variables and by
- * --datapath; else NULL. */
-static int choose_datapath(quamba_datapath **datapath, const qc_options *opt)
+int qc_choose_datapath(quamba_datapath **datapath, const qc_options *opt)
 {
     const quamba_datapath *row =
         opt->mode != NULL ? quamba_datapath_find(opt->mode) : qm_datapath_default(true);
@@ -86,7 +84,7 @@ int qc_open_model(quamba_model **model, const qc_options *opt, const char *name)
     *model = NULL;
     quamba_datapath *datapath = NULL;
     int status = qc_check_cpu(opt);
-    if (status == QC_OK) status = choose_datapath(&datapath, opt);
+    if (status == QC_OK) status = qc_choose_datapath(&datapath, opt);
     char *path = status == QC_OK ? qc_weights_path(opt, name) : NULL;
     if (status == QC_OK && path == NULL) status = QC_FAILED;
     if (status != QC_OK) {
