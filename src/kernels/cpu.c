@@ -6,12 +6,31 @@
 
 #if QM_ARCH_X86_64
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-/* clang 14 does not know this one by name. */
+/* __builtin_cpu_supports of clang 14 knows none of the next three. */
 static bool has_f16c(void)
 {
     unsigned a, b, c, d;
     return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+
+static bool has_avxvnni(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 4));
+}
+
+/* Tiles are 8 KB more of every thread's state, so Linux saves them for processes that asked only;
+ * the right holds for all threads.  That the syscall knows the feature says that it is in XCR0. */
+static bool has_amx(void)
+{
+    enum { AMX_TILE_INT8 = 3 << 24, REQUEST_PERMISSION = 0x1023, XTILE_DATA = 18 };
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & AMX_TILE_INT8) != AMX_TILE_INT8)
+        return false;
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, XTILE_DATA) == 0;
 }
 #endif
 
@@ -26,6 +45,8 @@ uint32_t qm_cpu_detect(void)
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
         flags |= QM_CPU_AVX512VNNI;
+    if ((flags & QM_CPU_AVX2) && has_avxvnni()) flags |= QM_CPU_AVXVNNI;
+    if ((flags & QM_CPU_AVX512VNNI) && has_amx()) flags |= QM_CPU_AMX;
 #elif QM_ARCH_AARCH64
     flags |= QM_CPU_NEON; /* part of every AArch64 */
 #endif

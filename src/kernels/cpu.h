@@ -18,18 +18,23 @@
 enum {
     QM_CPU_SCALAR = 0,
     QM_CPU_AVX2 = 1 << 0,       /* AVX2, FMA, F16C */
-    QM_CPU_AVX512VNNI = 1 << 1, /* AVX-512 F, BW, DQ, VL and VNNI */
-    QM_CPU_NEON = 1 << 2
+    QM_CPU_AVXVNNI = 1 << 1,    /* and AVX-VNNI: vpdpbusd of 256 bits without AVX-512 */
+    QM_CPU_AVX512VNNI = 1 << 2, /* AVX2 and AVX-512 F, BW, DQ, VL and VNNI */
+    QM_CPU_AMX = 1 << 3,        /* all of AVX512VNNI and AMX-TILE, AMX-INT8 */
+    QM_CPU_NEON = 1 << 4
 };
 
 /* X(flags, name on the command line), weakest first */
 #define QM_ISA_LIST(X)                                                                             \
     X(SCALAR, "scalar")                                                                            \
     X(AVX2, "avx2")                                                                                \
+    X(AVXVNNI, "avxvnni")                                                                          \
     X(AVX512VNNI, "avx512vnni")                                                                    \
+    X(AMX, "amx")                                                                                  \
     X(NEON, "neon")
 
-/* Flags of this processor, as far as the operating system saves the registers. */
+/* Flags of this processor, as far as the operating system saves the registers.  Where there are AMX
+ * tiles this asks Linux for the right to use them; refused, the processor counts as without. */
 uint32_t qm_cpu_detect(void);
 
 /* Flags for a --cpu name: those of this processor for "native" (or NULL), else the processor's

@@ -2,6 +2,7 @@
  * around every tile and on hostile values.  checkkern [--seed N] [--op NAME] [--exhaustive]
  * [--bench]; status 1 when one differs. */
 #include "judge.h"
+#include "twins.h"
 
 #include "base/half.h"
 
@@ -389,6 +390,55 @@ static bool flushes_to_zero(void)
     return below == 0.0f || back != tiny;
 }
 
+/* The name on the command line of the set with these flags. */
+static const char *isa_name(uint32_t flags)
+{
+#define QM_ROW(set, name)                                                                          \
+    if (flags == QM_CPU_##set) return name;
+    QM_ISA_LIST(QM_ROW)
+#undef QM_ROW
+    return "?";
+}
+
+/* What happened to the versions of an instruction set, or to the twins of a kind. */
+typedef struct tally {
+    const char *name;
+    int judged, absent, differ;
+} tally;
+
+static bool is_judged(tally *t, uint32_t needs)
+{
+    const bool is = (qm_cpu_detect() & needs) == needs;
+    *(is ? &t->judged : &t->absent) += 1;
+    return is;
+}
+
+static tally *find(tally *rows, const char *name)
+{
+    while (rows->name && strcmp(rows->name, name) != 0)
+        rows++;
+    rows->name = name;
+    return rows;
+}
+
+/* Prints what ran and what did not; the exit status. */
+static int report(const tally *rows)
+{
+    int n_judged = 0, n_absent = 0, n_differ = 0;
+    for (; rows->name; rows++) {
+        printf("%-22s", rows->name);
+        if (rows->judged > 0) printf(" %2d judged, %d differ", rows->judged, rows->differ);
+        if (rows->absent > 0) printf(" %2d SKIPPED: not on this processor", rows->absent);
+        printf("\n");
+        n_judged += rows->judged;
+        n_absent += rows->absent;
+        n_differ += rows->differ;
+    }
+    printf("%d versions judged, %d not on this processor, %d differ\n", n_judged, n_absent,
+           n_differ);
+    return n_differ > 0 || n_judged == 0;
+}
+
 int main(int argc, char **argv)
 {
     judge j = {.seed = 1};
@@ -409,22 +459,18 @@ int main(int argc, char **argv)
     }
     if (flushes_to_zero()) return printf("subnormals are flushed to zero\n"), 1;
     judge_open(&j);
-    const uint32_t cpu = qm_cpu_detect();
-    int n_checked = 0, n_absent = 0, n_failed = 0;
-#define QM_KERNEL(op, isa, function)                                                               \
-    if (!only || strcmp(only, #op) == 0) {                                                         \
-        if ((cpu & QM_CPU_##isa) == QM_CPU_##isa) {                                                \
-            j.state = j.seed;                                                                      \
-            j.name = #function;                                                                    \
-            n_failed += !check_##op(&j, function);                                                 \
-            n_checked++;                                                                           \
-        } else {                                                                                   \
-            n_absent++;                                                                            \
-        }                                                                                          \
+    tally rows[16] = {0}, *row;
+#define JUDGE(op, isa, function, label)                                                            \
+    if ((!only || strcmp(only, #op) == 0) && is_judged(row = find(rows, label), QM_CPU_##isa)) {   \
+        j.state = j.seed;                                                                          \
+        j.name = #function;                                                                        \
+        row->differ += !check_##op(&j, function);                                                  \
     }
+#define QM_KERNEL(op, isa, function) JUDGE(op, isa, function, isa_name(QM_CPU_##isa))
 #include "kernels/kernels.def"
 #undef QM_KERNEL
-    printf("%d versions judged, %d not on this processor, %d differ\n", n_checked, n_absent,
-           n_failed);
-    return n_failed > 0 || n_checked == 0;
+#define QM_TWIN JUDGE
+#include "twins.def"
+#undef QM_TWIN
+    return report(rows);
 }

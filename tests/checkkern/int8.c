@@ -71,7 +71,7 @@ static bool compare_matmul(judge *j, qm_matmul_i8_fn *fn, size_t m, size_t n, si
 bool check_matmul_i8(judge *j, qm_matmul_i8_fn *fn)
 {
     enum { N_PAIRS = N_CODE_PATTERNS * N_CODE_PATTERNS };
-    static const size_t ms[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 17, 65};
+    static const size_t ms[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 16, 17, 32, 33, 48, 65};
     static const size_t ns[] = {1, 2, 3, 4, 5, 15, 16, 17, 31, 33, 48, 63, 64, 65, 80, 130};
     int p = 0; /* every shape sees five pairs of patterns, every pair many shapes */
     for (size_t a = 0; a < QM_COUNT(ms); a++)

@@ -388,7 +388,7 @@ static uint64_t grid_steps(const qm_plan *p, bool decode, qm_count_kind kind)
 static uint64_t counted(const qm_counts *counts, size_t stage, qm_count_kind kind)
 {
     uint64_t sum = 0;
-    for (int i = stages[stage].first; i <= (int)stages[stage].last; i++)
+    for (int i = (int)stages[stage].first; i <= (int)stages[stage].last; i++)
         sum += counts->of[i][kind];
     return sum;
 }

@@ -102,7 +102,11 @@ static void describe(qm_text *out, const quamba_model *model, const quamba_token
 static void test_demo_hashes(void **state)
 {
     (void)state;
-    static const char *const cpus[] = {"scalar", "avx2", "avx512vnni", "neon"};
+    static const char *const cpus[] = {
+#define QM_ROW(flags, name) name,
+        QM_ISA_LIST(QM_ROW)
+#undef QM_ROW
+    };
     char path[1024], golden[1024];
     quamba_error err;
     quamba_tokenizer *tokenizer = NULL;

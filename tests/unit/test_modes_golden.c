@@ -100,7 +100,11 @@ static void expect_lines(const char *got, const char *want)
 static void test_hashes(void **state)
 {
     (void)state;
-    static const char *const cpus[] = {"scalar", "avx2", "avx512vnni", "neon"};
+    static const char *const cpus[] = {
+#define QM_ROW(flags, name) name,
+        QM_ISA_LIST(QM_ROW)
+#undef QM_ROW
+    };
     char path[1024], golden[1024];
     quamba_error err;
     quamba_model *model = NULL;
