@@ -14,8 +14,8 @@ static const char page_date[] = "2026-11-22";
 static void escape(qm_text *out, const char *text, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        bool starts_line = i == 0 || text[i - 1] == '\n';
-        if (starts_line && (text[i] == '.' || text[i] == '\'')) qm_text_puts(out, "\\&");
+        bool may_start_line = i == 0 || strchr(" \n", text[i - 1]) != NULL; /* after wrapping */
+        if (may_start_line && (text[i] == '.' || text[i] == '\'')) qm_text_puts(out, "\\&");
         switch (text[i]) {
         case '\\':
             qm_text_puts(out, "\\e");
