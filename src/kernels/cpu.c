@@ -34,6 +34,10 @@ static bool has_amx(void)
 }
 #endif
 
+#if QM_ARCH_AARCH64
+#include <sys/auxv.h>
+#endif
+
 uint32_t qm_cpu_detect(void)
 {
     uint32_t flags = QM_CPU_SCALAR;
@@ -48,7 +52,8 @@ uint32_t qm_cpu_detect(void)
     if ((flags & QM_CPU_AVX2) && has_avxvnni()) flags |= QM_CPU_AVXVNNI;
     if ((flags & QM_CPU_AVX512VNNI) && has_amx()) flags |= QM_CPU_AMX;
 #elif QM_ARCH_AARCH64
-    flags |= QM_CPU_NEON; /* part of every AArch64 */
+    flags |= QM_CPU_NEON;
+    if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) flags |= QM_CPU_NEONDOT;
 #endif
     return flags;
 }

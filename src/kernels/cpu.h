@@ -21,7 +21,8 @@ enum {
     QM_CPU_AVXVNNI = 1 << 1,    /* and AVX-VNNI: vpdpbusd of 256 bits without AVX-512 */
     QM_CPU_AVX512VNNI = 1 << 2, /* AVX2 and AVX-512 F, BW, DQ, VL and VNNI */
     QM_CPU_AMX = 1 << 3,        /* all of AVX512VNNI and AMX-TILE, AMX-INT8 */
-    QM_CPU_NEON = 1 << 4
+    QM_CPU_NEON = 1 << 4,       /* every AArch64 */
+    QM_CPU_NEONDOT = 1 << 5     /* and its INT8 dot products */
 };
 
 /* X(flags, name on the command line), weakest first */
@@ -31,7 +32,8 @@ enum {
     X(AVXVNNI, "avxvnni")                                                                          \
     X(AVX512VNNI, "avx512vnni")                                                                    \
     X(AMX, "amx")                                                                                  \
-    X(NEON, "neon")
+    X(NEON, "neon")                                                                                \
+    X(NEONDOT, "neondot")
 
 /* Flags of this processor, as far as the operating system saves the registers.  Where there are AMX
  * tiles this asks Linux for the right to use them; refused, the processor counts as without. */

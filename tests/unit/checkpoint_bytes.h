@@ -91,7 +91,7 @@ static inline void expect_truncations_refused(const qm_text *file)
 /* Changes each byte in several ways; anything may come out but a crash. */
 static inline void survive_flips(const qm_text *file)
 {
-    static const char values[] = {0, 1, -1, 127, '{', '.'};
+    static const char values[] = {0, 1, (char)-1, 127, '{', '.'};
     for (size_t at = 0; at < file->size; at++)
         for (size_t v = 0; v <= QM_COUNT(values); v++) {
             char old = file->data[at];
