@@ -75,6 +75,7 @@ void qc_eval_free(qc_eval *e)
         free(e->runs[i].name);
         free(e->runs[i].path);
         free(e->runs[i].records);
+        free(e->runs[i].outcomes);
     }
     free(e->runs);
     free(e->log_name);

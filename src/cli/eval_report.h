@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 
 #include "cli/debug.h"
+#include "eval/stats.h"
 #include "eval/task.h"
 
 typedef struct qc_eval_run {
@@ -14,6 +15,7 @@ typedef struct qc_eval_run {
     bool was_started;
     quamba_status status;
     quamba_eval_result result;
+    qm_outcome *outcomes; /* [result.n_done], owned */
     double seconds;
 } qc_eval_run;
 
@@ -31,14 +33,22 @@ typedef struct qc_eval {
     int64_t limit; /* 0: none */
     quamba_tokenizer *tokenizer;
     quamba_model *model;
-    qc_debug *debug; /* NULL: nothing is shown */
-    char *log_name;  /* the model's name, "_fp16" behind it when it is not quantized, or log.name */
+    qc_debug *debug;   /* NULL: nothing is shown */
+    const char *label; /* of the progress; NULL: the task's name */
+    char *log_name; /* the model's name, "_fp16" behind it when it is not quantized, or log.name */
     char weights_hash[17];
     uint64_t tokenizer_hash, scales_hash; /* of the file of --act-scales, 0 without it */
     uint32_t simulated_kinds;             /* with --act-scales, those left in floating point */
     qc_eval_run *runs;
     size_t n_runs, runs_capacity;
 } qc_eval;
+
+/* Fills runs from --tasks and --text, every file checked.  Returns an exit status. */
+int qc_eval_choose(qc_eval *eval);
+
+/* Scores one of them, with progress and records; a message when it is interrupted.  Returns an exit
+ * status. */
+int qc_eval_score(qc_eval *eval, qc_eval_run *run);
 
 /* Fills log_name and the hashes.  Returns an exit status. */
 int qc_eval_identify(qc_eval *eval, const char *model_path);

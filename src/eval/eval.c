@@ -1,12 +1,12 @@
 /* One task from file to score: batches of items in file order, a record for each, resume. */
-#include "base/file.h"
 #include "base/fmath.h"
-#include "base/hash.h"
 #include "base/mem.h"
+#include "eval/items.h"
 #include "eval/records.h"
 #include "eval/score.h"
 #include "eval/stats.h"
 #include "eval/task.h"
+#include "eval/text_file.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -23,8 +23,8 @@ typedef struct run {
     quamba_eval_result *result;
 
     qm_task_file file; /* of a task of questions */
-    int32_t *text_ids; /* of a text */
-    size_t n_text_ids, segment_tokens;
+    qm_text_file text; /* of a text */
+    size_t segment_tokens;
     uint64_t file_hash;
 
     qm_outcome *outcomes; /* [n_items], those before n_done are known */
@@ -58,42 +58,15 @@ quamba_eval_options quamba_eval_options_default(void)
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
-/* The file as a text: a line ends with a line feed, whatever the file has (CR LF, CR), as for any
- * program that reads in text mode.  The usual wikitext2 file has CR LF, and the usual scores are
- * without the CR. */
-static char *read_lines(const qm_map *map, size_t *size)
-{
-    char *text = qm_alloc(map->size + 1, 1);
-    *size = 0;
-    for (size_t i = 0; text && i < map->size; i++) {
-        bool is_return = map->data[i] == '\r';
-        if (is_return && i + 1 < map->size && map->data[i + 1] == '\n') continue;
-        text[(*size)++] = is_return ? '\n' : (char)map->data[i];
-    }
-    return text;
-}
-
 static quamba_status open_text(run *r, quamba_error *err)
 {
-    const char *path = r->options->path;
-    size_t size;
-    qm_map map;
-    quamba_status status = qm_map_open(&map, path, err);
-    if (status != QUAMBA_OK) return qm_task_explain(r->task, status, err);
-    r->file_hash = qm_hash64(map.data, map.size, 0);
-    char *text = read_lines(&map, &size);
-    status =
-        text ? quamba_tokenizer_encode(r->tokenizer, text, size, &r->text_ids, &r->n_text_ids, err)
-             : qm_fail_memory(err, map.size, "a text");
-    free(text);
-    qm_map_close(&map);
-    if (status != QUAMBA_OK) return qm_fail_in(err, status, path);
-    if (r->n_text_ids < 2)
-        return qm_fail(err, QUAMBA_E_FORMAT, 0,
-                       "%.400s: has %zu tokens: there is nothing to predict", path, r->n_text_ids);
-    bool is_short = r->n_text_ids < QM_MAX_TOKENS; /* then it is one shorter segment */
-    r->segment_tokens = is_short ? r->n_text_ids : QM_MAX_TOKENS;
-    r->n_items = r->n_text_ids / r->segment_tokens;
+    quamba_status status =
+        qm_text_file_open(&r->text, r->task, r->options->path, r->tokenizer, err);
+    if (status != QUAMBA_OK) return status;
+    r->file_hash = r->text.hash;
+    bool is_short = r->text.n_ids < QM_MAX_TOKENS; /* then it is one shorter segment */
+    r->segment_tokens = is_short ? r->text.n_ids : QM_MAX_TOKENS;
+    r->n_items = r->text.n_ids / r->segment_tokens;
     r->result->n_tokens = r->segment_tokens;
     return QUAMBA_OK;
 }
@@ -147,17 +120,29 @@ static void add_outcome(run *r, qm_outcome outcome)
     r->loglik_sum += outcome.loglik;
 }
 
+/* The log-likelihood in a record of a question with choices: that of the right one. */
+static quamba_status gold_loglik(const json_t *record, double *loglik, quamba_error *err)
+{
+    int64_t gold = -1;
+    const json_t *list = json_object_get(record, "loglik");
+    quamba_status status = qm_json_int(record, "gold", 0, QM_MAX_CHOICES - 1, &gold, err);
+    const json_t *value = gold >= 0 ? json_array_get(list, (size_t)gold) : NULL;
+    if (json_is_number(value)) *loglik = json_number_value(value);
+    return status;
+}
+
 /* Takes a record of an earlier run for the item it is about. */
 static quamba_status take_record(void *user, const json_t *record, quamba_error *err)
 {
     run *r = user;
     const char *value_key = r->task->form == QM_TASK_TEXT ? "mean_loglik" : "loglik";
+    const bool single = r->task->form == QM_TASK_LAST_WORD || r->task->form == QM_TASK_TEXT;
     int64_t doc_id = -1, correct = -1, correct_norm = 0;
-    double loglik =
-        r->task->form == QM_TASK_LAST_WORD || r->task->form == QM_TASK_TEXT ? (double)NAN : 0.0;
+    double loglik = (double)NAN;
     quamba_status status = qm_json_int(record, "doc_id", 0, INT64_MAX, &doc_id, err);
-    if (status == QUAMBA_OK && loglik != 0.0)
-        status = qm_json_number(record, value_key, &loglik, err);
+    if (status == QUAMBA_OK)
+        status = single ? qm_json_number(record, value_key, &loglik, err)
+                        : gold_loglik(record, &loglik, err);
     if (status == QUAMBA_OK) status = qm_json_int(record, "correct", 0, 1, &correct, err);
     if (status == QUAMBA_OK) status = qm_json_int(record, "correct_norm", 0, 1, &correct_norm, err);
     if (status != QUAMBA_OK) return status;
@@ -236,7 +221,7 @@ static quamba_status add_segment(run *r, size_t item, quamba_error *err)
     if (status != QUAMBA_OK) return status;
     int32_t *ids = qm_alloc(n, sizeof *ids);
     if (!ids) return qm_fail_memory(err, n * sizeof *ids, "a segment");
-    memcpy(ids, r->text_ids + item * n, n * sizeof *ids);
+    memcpy(ids, r->text.ids + item * n, n * sizeof *ids);
     add_sequence(r, (qm_sequence){.ids = ids, .n_ids = n, .n_scored = n - 1});
     return QUAMBA_OK;
 }
@@ -302,6 +287,7 @@ static bool judge(const run *r, size_t group, const qm_sequence *q, qm_outcome *
     } else {
         for (size_t k = 0; k < n; k++)
             per_char[k] = loglik[k] / (double)r->n_chars[group][k];
+        out->loglik = loglik[r->gold[group]];
         out->is_correct = qm_argmax(loglik, n) == r->gold[group];
         out->is_correct_norm = qm_argmax(per_char, n) == r->gold[group];
     }
@@ -406,10 +392,10 @@ static quamba_status check(const run *r, const quamba_model *model, quamba_error
     return QUAMBA_OK;
 }
 
-quamba_status quamba_eval_run(const quamba_model *model, const quamba_tokenizer *tokenizer,
-                              const quamba_session_options *session_options,
-                              const quamba_eval_options *options, quamba_eval_result *result,
-                              quamba_error *err)
+quamba_status qm_eval_items(const quamba_model *model, const quamba_tokenizer *tokenizer,
+                            const quamba_session_options *session_options,
+                            const quamba_eval_options *options, quamba_eval_result *result,
+                            qm_outcome **outcomes, quamba_error *err)
 {
     double none = (double)NAN;
     *result = (quamba_eval_result){.acc = none,
@@ -444,11 +430,23 @@ quamba_status quamba_eval_run(const quamba_model *model, const quamba_tokenizer 
     qm_question_free(&r.example);
     qm_text_free(&r.prompt);
     qm_text_free(&r.pair);
-    quamba_free(r.text_ids);
-    free(r.outcomes);
+    qm_text_file_close(&r.text);
+    *outcomes = r.outcomes;
     free(r.sequences);
     free(r.group_size);
     free(r.gold);
     free(r.n_chars);
+    return status;
+}
+
+quamba_status quamba_eval_run(const quamba_model *model, const quamba_tokenizer *tokenizer,
+                              const quamba_session_options *session_options,
+                              const quamba_eval_options *options, quamba_eval_result *result,
+                              quamba_error *err)
+{
+    qm_outcome *outcomes = NULL;
+    quamba_status status =
+        qm_eval_items(model, tokenizer, session_options, options, result, &outcomes, err);
+    free(outcomes);
     return status;
 }
