@@ -125,6 +125,24 @@ typedef void qm_matmul_i8_fn(int32_t *restrict acc, size_t ldacc, const int8_t *
                              const int8_t *restrict x, size_t ldx, size_t m, size_t n, size_t k,
                              void *scratch);
 
+/* Products of m rows of codes and what becomes of the sums, in one go: with acc the exact sum over
+ * r < k of w[j][r] * x[i][r], and v = second * (first * (float)acc), y[i][j] for i < m, j < n. */
+typedef struct qm_linear_i8_args {
+    const int8_t *w; /* [n][k] without gaps */
+    const int8_t *x; /* [m][ldx] */
+    size_t ldx, ldy, m, n, k;
+    float first, second;
+    int32_t *acc;  /* scratch: [m][QM_I8_TILE] */
+    void *scratch; /* qm_i8_scratch_bytes(k), aligned to 64 */
+} qm_linear_i8_args;
+
+/* y = code(v), ties to even; lost[i] += how many codes of row i saturated or were NaN */
+typedef void qm_linear_i8_codes_fn(int8_t *restrict y, size_t *restrict lost,
+                                   const qm_linear_i8_args *args);
+/* y = v rounded to half and widened; y = v */
+typedef void qm_linear_i8_f16_fn(float *restrict y, const qm_linear_i8_args *args);
+typedef void qm_linear_i8_f32_fn(float *restrict y, const qm_linear_i8_args *args);
+
 /* Quantizers return how many codes saturated or were NaN (base/code.h).
  * q[i] = code(second * (first * (float)acc[i])), ties to even */
 typedef size_t qm_requantize_i8_fn(int8_t *restrict q, const int32_t *restrict acc, float first,
@@ -189,6 +207,9 @@ typedef struct qm_kernels {
     qm_gate_sigmoid_f32_fn *gate_sigmoid_f32;
     qm_matvec_i8_fn *matvec_i8;
     qm_matmul_i8_fn *matmul_i8;
+    qm_linear_i8_codes_fn *linear_i8_codes;
+    qm_linear_i8_f16_fn *linear_i8_f16;
+    qm_linear_i8_f32_fn *linear_i8_f32;
     qm_requantize_i8_fn *requantize_i8;
     qm_quantize_even_i8_fn *quantize_even_i8;
     qm_quantize_away_i8_fn *quantize_away_i8;

@@ -6,7 +6,7 @@
 #if defined(__clang__)
 #define QM_UNROLL _Pragma("clang loop unroll(full)")
 #else
-#define QM_UNROLL _Pragma("GCC unroll 8")
+#define QM_UNROLL _Pragma("GCC unroll 16")
 #endif
 #define QM_TILE_INLINE static inline __attribute__((always_inline))
 

@@ -164,6 +164,7 @@ static qm_thread thread_of(const quamba_session *owner, const qm_pass *pass, qm_
     if (owner->z) t.z = owner->z + id * (size_t)c->d_inner;
     if (c->quantized) {
         t.acc = owner->acc + id * qm_acc_count(c, owner->options.max_rows);
+        t.lost = owner->lost_rows + id * max_rows;
         t.bc = owner->bc + id * max_rows * 2 * (size_t)c->d_state;
         if (owner->deq) t.deq = owner->deq + id * 2 * (size_t)c->d_conv * (size_t)c->d_inner;
         if (owner->rates) t.rates = owner->rates + id * (size_t)c->d_state * (size_t)c->d_inner;

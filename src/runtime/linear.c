@@ -1,6 +1,8 @@
 #include "op/rescale.h"
 #include "runtime/pass.h"
 
+#include <string.h>
+
 static void matvec(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n, float *y,
                    const float *x)
 {
@@ -57,24 +59,31 @@ void qm_linear_float(const qm_thread *t, const qm_linear *w, int32_t first, int3
     qm_round_rows(t, y, ldy, n_rows, n);
 }
 
-/* One tile of products: acc[i][j] for n_rows rows and n <= QM_I8_TILE outputs, or one row and any
- * number of outputs that fit. */
-static void multiply(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n,
-                     const int8_t *x, size_t ldx, int32_t n_rows)
+/* Products of n_rows > 1 rows of x, without what becomes of them. */
+static qm_linear_i8_args products(const qm_thread *t, const qm_linear *w, float first, float second,
+                                  int32_t from, int32_t n, size_t ldy, const int8_t *x, size_t ldx,
+                                  int32_t n_rows)
 {
     const size_t k = (size_t)w->n_in;
-    const int8_t *weight = (const int8_t *)w->weight + (size_t)first * k;
-    if (n_rows == 1)
-        t->s->kernels.matvec_i8(t->acc, weight, x, (size_t)n, k);
-    else
-        t->s->kernels.matmul_i8(t->acc, (size_t)n, weight, x, ldx, (size_t)n_rows, (size_t)n, k,
-                                t->panel);
+    return (qm_linear_i8_args){.w = (const int8_t *)w->weight + (size_t)from * k,
+                               .x = x,
+                               .ldx = ldx,
+                               .ldy = ldy,
+                               .m = (size_t)n_rows,
+                               .n = (size_t)n,
+                               .k = k,
+                               .first = first,
+                               .second = second,
+                               .acc = t->acc,
+                               .scratch = t->panel};
 }
 
-/* Outputs to multiply together. */
-static int32_t tile_width(int32_t left, int32_t n_rows)
+/* The sums of one row, in acc. */
+static void multiply(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n,
+                     const int8_t *x)
 {
-    return n_rows == 1 || left < QM_I8_TILE ? left : QM_I8_TILE;
+    const size_t k = (size_t)w->n_in;
+    t->s->kernels.matvec_i8(t->acc, (const int8_t *)w->weight + (size_t)first * k, x, (size_t)n, k);
 }
 
 void qm_linear_codes(const qm_thread *t, const qm_linear *w, qm_order order, qm_edge edge,
@@ -83,34 +92,37 @@ void qm_linear_codes(const qm_thread *t, const qm_linear *w, qm_order order, qm_
 {
     const float inner = order == QM_FIRST_A ? w->a : w->b;
     const float outer = order == QM_FIRST_A ? w->b : w->a;
-    for (int32_t j = 0, width; j < n; j += width) {
-        width = tile_width(n - j, n_rows);
-        multiply(t, w, first + j, width, x, ldx, n_rows);
-        for (int32_t i = 0; i < n_rows; i++)
-            qm_count_lost(t, row + i, edge, layer,
-                          t->s->kernels.requantize_i8(y + (size_t)i * ldy + j,
-                                                      t->acc + (size_t)i * (size_t)width, inner,
-                                                      outer, (size_t)width));
+    if (n_rows == 1) {
+        multiply(t, w, first, n, x);
+        qm_count_lost(t, row, edge, layer,
+                      t->s->kernels.requantize_i8(y, t->acc, inner, outer, (size_t)n));
+        return;
     }
+    const qm_linear_i8_args args = products(t, w, inner, outer, first, n, ldy, x, ldx, n_rows);
+    memset(t->lost, 0, (size_t)n_rows * sizeof *t->lost);
+    t->s->kernels.linear_i8_codes(y, t->lost, &args);
+    for (int32_t i = 0; i < n_rows; i++)
+        qm_count_lost(t, row + i, edge, layer, t->lost[i]);
 }
 
 void qm_linear_numbers(const qm_thread *t, const qm_linear *w, float outer, bool half,
                        int32_t first, int32_t n, float *y, size_t ldy, const int8_t *x, size_t ldx,
                        int32_t n_rows)
 {
-    for (int32_t j = 0, width; j < n; j += width) {
-        width = tile_width(n - j, n_rows);
-        multiply(t, w, first + j, width, x, ldx, n_rows);
-        for (int32_t i = 0; i < n_rows; i++) {
-            const int32_t *acc = t->acc + (size_t)i * (size_t)width;
-            float *out = y + (size_t)i * ldy + j;
-            if (half)
-                t->s->kernels.rescale_f16(out, acc, w->b, outer, (size_t)width);
-            else
-                for (int32_t k = 0; k < width; k++)
-                    out[k] = qm_op_rescale(acc[k], w->b, outer);
-        }
+    if (n_rows > 1) {
+        const qm_linear_i8_args args = products(t, w, w->b, outer, first, n, ldy, x, ldx, n_rows);
+        if (half)
+            t->s->kernels.linear_i8_f16(y, &args);
+        else
+            t->s->kernels.linear_i8_f32(y, &args);
+        return;
     }
+    multiply(t, w, first, n, x);
+    if (half)
+        t->s->kernels.rescale_f16(y, t->acc, w->b, outer, (size_t)n);
+    else
+        for (int32_t j = 0; j < n; j++)
+            y[j] = qm_op_rescale(t->acc[j], w->b, outer);
 }
 
 void qm_linear_dequantized(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n,

@@ -21,6 +21,7 @@ typedef struct qm_thread {
     _Atomic int32_t *next_output; /* of the head: threads take its outputs in turn */
     float *panel;                 /* the thread's own scratch, see struct quamba_session */
     int32_t *acc;
+    size_t *lost;
     float *z, *bc, *deq, *rates;
     int8_t *state_codes;
 } qm_thread;

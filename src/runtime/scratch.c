@@ -32,6 +32,7 @@ static void layout_codes(quamba_session *s, qm_arena *a, int64_t rows)
     s->codes.dt = QM_CARVE(a, int8_t, rows, c->d_inner);
     s->xz = QM_CARVE(a, float, rows, c->d_inner);
     s->acc = QM_CARVE(a, int32_t, threads, (int64_t)qm_acc_count(c, s->options.max_rows));
+    s->lost_rows = QM_CARVE(a, size_t, threads, s->options.max_rows);
     s->bc = QM_CARVE(a, float, threads, s->options.max_rows, 2, c->d_state);
     s->state_codes = QM_CARVE(a, int8_t, threads, c->d_inner);
 }

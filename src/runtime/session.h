@@ -95,6 +95,7 @@ struct quamba_session {
     /* scratch of each thread, [n_threads] times */
     float *panel;         /* [qm_panel_floats]: rows widened to FP32, or matmul_i8's scratch */
     int32_t *acc;         /* [qm_acc_count]: INT8 products */
+    size_t *lost_rows;    /* [max_rows]: codes that a product lost in each row */
     float *z;             /* [d_inner]; NULL where the mode needs none */
     float *deq;           /* [2 d_conv][d_inner]: dequantized weights and taps */
     float *rates;         /* [d_state][d_inner]: A times log2(e) */

@@ -1,0 +1,3 @@
+#include "kernels/linear_i8.h"
+
+QM_LINEAR_I8(, avx2, qm_matmul_i8_avx2, qm_requantize_i8_avx2, qm_rescale_f16_avx2)
