@@ -199,6 +199,33 @@ static void matmul_i8(int32_t *restrict acc, size_t ldacc, const int8_t *restric
     real.matmul_i8(acc, ldacc, w, x, ldx, m, n, k, scratch);
 }
 
+static void ask_linear_i8(const qm_linear_i8_args *args)
+{
+    ask(QM_COUNT_MAC_I8, args->m * args->n * args->k);
+    ask(QM_COUNT_MUL_F32, 2 * args->m * args->n);
+}
+
+static void linear_i8_codes(int8_t *restrict y, size_t *restrict lost,
+                            const qm_linear_i8_args *args)
+{
+    ask_linear_i8(args);
+    ask(QM_COUNT_ROUND_I8, args->m * args->n);
+    real.linear_i8_codes(y, lost, args);
+}
+
+static void linear_i8_f16(float *restrict y, const qm_linear_i8_args *args)
+{
+    ask_linear_i8(args);
+    ask(QM_COUNT_ROUND_F16, args->m * args->n);
+    real.linear_i8_f16(y, args);
+}
+
+static void linear_i8_f32(float *restrict y, const qm_linear_i8_args *args)
+{
+    ask_linear_i8(args);
+    real.linear_i8_f32(y, args);
+}
+
 static size_t requantize_i8(int8_t *restrict q, const int32_t *restrict acc, float first,
                             float second, size_t n)
 {
@@ -280,6 +307,9 @@ static void count_kernels(quamba_session *s)
     k->scan_mamba_f32 = scan_mamba_f32;
     k->matvec_i8 = matvec_i8;
     k->matmul_i8 = matmul_i8;
+    k->linear_i8_codes = linear_i8_codes;
+    k->linear_i8_f16 = linear_i8_f16;
+    k->linear_i8_f32 = linear_i8_f32;
     k->requantize_i8 = requantize_i8;
     k->quantize_even_i8 = quantize_even_i8;
     k->quantize_away_i8 = quantize_away_i8;
@@ -336,8 +366,8 @@ static uint64_t done_by_hand(const qm_plan *p, size_t stage, bool decode, qm_cou
     if (stages[stage].first == QM_OP_OUT_PROJ && kind == QM_COUNT_ADD_F32) return n * d;
     if (!p->config.quantized) return 0;
     switch (stages[stage].first) {
-    case QM_OP_IN_PROJ: /* two factors */
-        if (kind != QM_COUNT_MUL_F32) return 0;
+    case QM_OP_IN_PROJ: /* the two factors of one row's numbers */
+        if (kind != QM_COUNT_MUL_F32 || !decode) return 0;
         return 2 * n * e * ((k->ip == QM_IP_F32 ? 1u : 0u) + (k->z == QM_Z_F32 ? 1u : 0u));
     case QM_OP_CONV_IN: { /* run-time scales */
         const bool by_run = k->cin != QM_CIN_STATIC;
