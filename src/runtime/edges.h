@@ -29,4 +29,7 @@ typedef enum qm_edge {
         QM_N_EDGES
 } qm_edge;
 
+/* Which of them a view shows. */
+qm_edge qm_edge_of(const quamba_view *view);
+
 #endif

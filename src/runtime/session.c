@@ -16,6 +16,14 @@ const char *quamba_edge_name(int32_t index)
     return index >= 0 && index < QM_N_EDGES ? names[index] : NULL;
 }
 
+qm_edge qm_edge_of(const quamba_view *view)
+{
+    int32_t i = 0;
+    while (strcmp(quamba_edge_name(i), view->edge) != 0)
+        i++;
+    return (qm_edge)i;
+}
+
 quamba_session_options quamba_session_options_default(void)
 {
     return (quamba_session_options){.cpu = "native", .n_threads = 1, .max_rows = 256};

@@ -13,14 +13,6 @@ typedef struct watch {
     const quamba_session *session;
 } watch;
 
-static qm_edge edge_of(const char *name)
-{
-    int32_t i = 0;
-    while (strcmp(quamba_edge_name(i), name) != 0)
-        i++;
-    return (qm_edge)i;
-}
-
 static void keep_state(qm_trace *t, const quamba_view *view)
 {
     const size_t n = (size_t)t->d_state * (size_t)t->d_inner;
@@ -50,7 +42,7 @@ static void on_edge(void *user, const quamba_view *view)
 {
     const watch *w = user;
     qm_trace *t = w->trace;
-    const qm_edge edge = edge_of(view->edge);
+    const qm_edge edge = qm_edge_of(view);
     if (t->failed) return;
     if (edge == QM_EDGE_SSM_STATE) {
         keep_state(t, view);

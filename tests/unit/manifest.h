@@ -3,7 +3,7 @@
 #ifndef TEST_MANIFEST_H
 #define TEST_MANIFEST_H
 
-#include "sha256.h"
+#include "base/sha256.h"
 
 #include "base/file.h"
 #include "format/format.h"
@@ -63,7 +63,7 @@ static inline void manifest_check(const json_t *manifest, const qm_tensor *t)
             if (stride && t->shape[i] > 1)
                 assert_int_equal(t->stride[i], json_integer_value(json_array_get(stride, i)));
         }
-        sha256_hex(bytes, qm_tensor_bytes(t), hex);
+        qm_sha256(bytes, qm_tensor_bytes(t), hex);
         if (strcmp(hex, json_string_value(json_object_get(want, "sha256"))) != 0)
             fail_msg("%s: has other elements than upstream's", t->name);
     }

@@ -26,7 +26,7 @@ static void ids_sha256(const qm_texts *texts, char out[65])
     }
     qm_text_puts(&json, "]");
     assert_false(json.failed);
-    sha256_hex(json.data, json.size, out);
+    qm_sha256(json.data, json.size, out);
     qm_text_free(&json);
 }
 

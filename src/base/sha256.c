@@ -1,15 +1,12 @@
-/* SHA-256 (FIPS 180-4), to compare tensors with recorded manifests. */
-#ifndef TEST_SHA256_H
-#define TEST_SHA256_H
+#include "base/sha256.h"
 
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-static inline uint32_t sha256_turn(uint32_t x, int n) { return x >> n | x << (32 - n); }
+static uint32_t turn(uint32_t x, int n) { return x >> n | x << (32 - n); }
 
-static inline void sha256_block(uint32_t h[8], const unsigned char *p)
+static void block(uint32_t h[8], const unsigned char *p)
 {
     static const uint32_t k[64] = {
         0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4,
@@ -28,16 +25,16 @@ static inline void sha256_block(uint32_t h[8], const unsigned char *p)
                (uint32_t)p[4 * i + 2] << 8 | p[4 * i + 3];
     for (int i = 16; i < 64; i++) {
         uint32_t a = w[i - 15], b = w[i - 2];
-        w[i] = w[i - 16] + (sha256_turn(a, 7) ^ sha256_turn(a, 18) ^ a >> 3) + w[i - 7] +
-               (sha256_turn(b, 17) ^ sha256_turn(b, 19) ^ b >> 10);
+        w[i] = w[i - 16] + (turn(a, 7) ^ turn(a, 18) ^ a >> 3) + w[i - 7] +
+               (turn(b, 17) ^ turn(b, 19) ^ b >> 10);
     }
     memcpy(v, h, sizeof v);
     for (int i = 0; i < 64; i++) {
         uint32_t a = v[0], e = v[4];
-        uint32_t t1 = v[7] + (sha256_turn(e, 6) ^ sha256_turn(e, 11) ^ sha256_turn(e, 25)) +
-                      ((e & v[5]) ^ (~e & v[6])) + k[i] + w[i];
-        uint32_t t2 = (sha256_turn(a, 2) ^ sha256_turn(a, 13) ^ sha256_turn(a, 22)) +
-                      ((a & v[1]) ^ (a & v[2]) ^ (v[1] & v[2]));
+        uint32_t t1 = v[7] + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + ((e & v[5]) ^ (~e & v[6])) +
+                      k[i] + w[i];
+        uint32_t t2 =
+            (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + ((a & v[1]) ^ (a & v[2]) ^ (v[1] & v[2]));
         memmove(v + 1, v, 7 * sizeof *v);
         v[4] += t1;
         v[0] = t1 + t2;
@@ -46,8 +43,7 @@ static inline void sha256_block(uint32_t h[8], const unsigned char *p)
         h[i] += v[i];
 }
 
-/* The digest in hexadecimal. */
-static inline void sha256_hex(const void *data, size_t n, char out[65])
+void qm_sha256(const void *data, size_t n, char out[QM_SHA256_TEXT])
 {
     uint32_t h[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                      0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
@@ -55,15 +51,13 @@ static inline void sha256_hex(const void *data, size_t n, char out[65])
     unsigned char last[128] = {0};
     size_t i = 0, rest = n % 64, size = rest < 56 ? 64 : 128;
     for (; i + 64 <= n; i += 64)
-        sha256_block(h, p + i);
+        block(h, p + i);
     if (rest > 0) memcpy(last, p + i, rest);
     last[rest] = 0x80;
     for (int k = 0; k < 8; k++)
         last[size - 1 - (size_t)k] = (unsigned char)((uint64_t)n * 8 >> (8 * k));
     for (i = 0; i < size; i += 64)
-        sha256_block(h, last + i);
+        block(h, last + i);
     for (int k = 0; k < 8; k++)
         snprintf(out + 8 * k, 9, "%08x", (unsigned)h[k]);
 }
-
-#endif
