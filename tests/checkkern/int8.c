@@ -31,7 +31,7 @@ bool check_matvec_i8(judge *j, qm_matvec_i8_fn *fn)
         for (size_t s = 0; s < QM_COUNT(sizes); s++)
             for (size_t n = 0; n < 14; n++)
                 if (!compare_matvec(j, fn, n, sizes[s], p)) return false;
-        if (!compare_matvec(j, fn, 5, QM_MAX_I8_TERMS, p)) return false;
+        if (!j->at_front && !compare_matvec(j, fn, 5, QM_MAX_I8_TERMS, p)) return false;
     }
     static const struct {
         const char *name;
@@ -77,9 +77,9 @@ bool check_matmul_i8(judge *j, qm_matmul_i8_fn *fn)
     for (size_t a = 0; a < QM_COUNT(ms); a++)
         for (size_t b = 0; b < QM_COUNT(ns); b++)
             for (size_t s = 0; s < QM_COUNT(sizes); s++)
-                for (int times = 0; times < 5; times++, p = (p + 1) % N_PAIRS)
+                for (int times = 0; times < (j->at_front ? 1 : 5); times++, p = (p + 1) % N_PAIRS)
                     if (!compare_matmul(j, fn, ms[a], ns[b], sizes[s], p)) return false;
-    for (p = 0; p < N_PAIRS; p++)
+    for (p = 0; p < (j->at_front ? 1 : N_PAIRS); p++)
         if (!compare_matmul(j, fn, 9, 20, QM_MAX_I8_TERMS, p) ||
             (p % 9 == 0 && !compare_matmul(j, fn, 2100, 65, 20, p)))
             return false;
@@ -156,6 +156,7 @@ static bool compare_all_words(judge *j, convert *run, const void *scalar, const 
                               float b)
 {
     enum { CHUNK = 4096 };
+    if (j->at_front) return true;
     const uint64_t step = j->exhaustive ? 1 : 331;
     const int64_t n_chunks = (int64_t)((1ull << 32) / (CHUNK * step)) + 1;
     bool equal = true;

@@ -38,7 +38,8 @@ typedef enum code_pattern {
 typedef struct judge {
     uint64_t seed, state; /* state restarts from seed for every version of every operator */
     bool exhaustive, bench;
-    unsigned char *slots[N_SLOTS]; /* each ends at an unmapped page */
+    bool at_front; /* buffers begin behind an unmapped page; else they end before one */
+    unsigned char *slots[N_SLOTS]; /* each between two unmapped pages */
     const char *name;              /* of the version under test */
 } judge;
 
@@ -46,8 +47,9 @@ void judge_open(judge *j);
 
 uint64_t judge_random(judge *j);
 
-/* A buffer whose last byte is the last before an unmapped page; the 64 bytes in front hold canaries
- * that judge_canaries checks. */
+/* A buffer whose last byte is the last before an unmapped page, or whose first is the first behind
+ * one; the 64 bytes on the other side hold canaries that judge_canaries checks.  Every version is
+ * judged both ways, the second time on fewer values. */
 void *judge_buffer(judge *j, int slot, size_t bytes);
 bool judge_canaries(const judge *j, int slot, size_t bytes);
 
@@ -79,6 +81,10 @@ double judge_now(void);
     } while (0)
 void judge_report(const judge *j, const char *shape, double work, const char *unit,
                   double times[31]);
+
+/* Prints, for every instruction set of this processor, the cycles that a scan takes per channel,
+ * state and token, beside those of its exponential. */
+void judge_scan_cycles(judge *j);
 
 /* One check for every operator: true when this version equals the scalar one. */
 #define QM_KERNEL(op, isa, function) bool check_##op(judge *j, qm_##op##_fn *fn);
