@@ -3,11 +3,31 @@
 /* As in the scalar file: the kinds differ in the order of their operations. */
 typedef enum scan_kind { FUSED, REF, SE, MAMBA } scan_kind;
 
-/* One token of the channels of one vector. */
-static inline void scan_vector(const qm_scan_f32_args *p, size_t t, size_t i, __mmask16 mask,
-                               scan_kind kind)
+enum {
+    MAX_COPIED = 64, /* rows of the state that are copied */
+    AHEAD = 4        /* tokens: rows of u, delta and y are too far apart to be foreseen */
+};
+
+/* The state and the rates of the channels of one vector, rows ld floats apart; a copy has all
+ * sixteen channels, whatever the mask. */
+typedef struct channels {
+    float *h;
+    const float *a;
+    size_t ld;
+    __mmask16 mask;
+} channels;
+
+static inline void foresee(const float *x, size_t at)
+{
+    _mm_prefetch((const char *)((uintptr_t)x + at * sizeof *x), _MM_HINT_T0);
+}
+
+/* One token. */
+static inline void scan_vector(const qm_scan_f32_args *p, const channels *own, bool copied,
+                               size_t t, size_t i, scan_kind kind)
 {
     const bool skip_first = kind == FUSED || kind == MAMBA;
+    const __mmask16 mask = own->mask;
     __m512 u = _mm512_maskz_loadu_ps(mask, p->u + t * p->ld_u + i);
     __m512 delta = _mm512_maskz_loadu_ps(mask, p->delta + t * p->ld_delta + i);
     __m512 du = _mm512_mul_ps(delta, u);
@@ -15,32 +35,63 @@ static inline void scan_vector(const qm_scan_f32_args *p, size_t t, size_t i, __
     __m512 out = skip_first ? skip : _mm512_setzero_ps();
     const float *b = p->b + t * p->ld_bc, *c = p->c + t * p->ld_bc;
     for (size_t s = 0; s < p->d_state; s++) {
-        float *at = p->h + s * p->ld_state + i;
-        const float *a = p->a + s * p->ld_state + i;
-        if (t == 0) { /* the next channels: rows of the state are too far apart to be foreseen */
-            _mm_prefetch((const char *)((uintptr_t)at + QM_WIDE * sizeof(float)), _MM_HINT_T0);
-            _mm_prefetch((const char *)((uintptr_t)a + QM_WIDE * sizeof(float)), _MM_HINT_T0);
-        }
-        __m512 exponent = _mm512_mul_ps(delta, _mm512_maskz_loadu_ps(mask, a));
+        float *at = own->h + s * own->ld;
+        const float *rate = own->a + s * own->ld;
+        __m512 a = copied ? _mm512_load_ps(rate) : _mm512_maskz_loadu_ps(mask, rate);
+        __m512 exponent = _mm512_mul_ps(delta, a);
         __m512 decay = kind == MAMBA ? qm_exp2_avx512(exponent) : qm_exp_avx512(exponent);
-        __m512 h = _mm512_maskz_loadu_ps(mask, at), bs = _mm512_set1_ps(b[s]);
+        __m512 h = copied ? _mm512_load_ps(at) : _mm512_maskz_loadu_ps(mask, at);
+        __m512 bs = _mm512_set1_ps(b[s]), cs = _mm512_set1_ps(c[s]);
         __m512 in =
             kind == REF ? _mm512_mul_ps(_mm512_mul_ps(delta, bs), u) : _mm512_mul_ps(bs, du);
         h = skip_first ? _mm512_fmadd_ps(decay, h, in) : _mm512_add_ps(_mm512_mul_ps(decay, h), in);
-        _mm512_mask_storeu_ps(at, mask, h);
-        __m512 cs = _mm512_set1_ps(c[s]);
+        if (copied)
+            _mm512_store_ps(at, h);
+        else
+            _mm512_mask_storeu_ps(at, mask, h);
         out = kind == REF ? _mm512_add_ps(out, _mm512_mul_ps(h, cs)) : _mm512_fmadd_ps(h, cs, out);
     }
     _mm512_mask_storeu_ps(p->y + t * p->ld_y + i, mask,
                           skip_first ? out : _mm512_add_ps(out, skip));
 }
 
+/* All tokens of one vector, the state in a copy: its own rows are often a multiple of a large power
+ * of two apart, share a few sets of the first cache, and would leave it between two tokens. */
+static inline void scan_copied(const qm_scan_f32_args *p, size_t i, scan_kind kind)
+{
+    float h[MAX_COPIED * QM_WIDE] __attribute__((aligned(64)));
+    float a[MAX_COPIED * QM_WIDE] __attribute__((aligned(64)));
+    const channels own = {h, a, QM_WIDE, qm_mask_avx512(p->n - i)};
+    for (size_t s = 0; s < p->d_state; s++) {
+        const size_t from = s * p->ld_state + i, to = s * QM_WIDE;
+        _mm512_store_ps(h + to, _mm512_maskz_loadu_ps(own.mask, p->h + from));
+        _mm512_store_ps(a + to, _mm512_maskz_loadu_ps(own.mask, p->a + from));
+    }
+    for (size_t t = 0; t < p->n_rows; t++) {
+        foresee(p->u, (t + AHEAD) * p->ld_u + i);
+        foresee(p->delta, (t + AHEAD) * p->ld_delta + i);
+        foresee(p->y, (t + AHEAD) * p->ld_y + i);
+        scan_vector(p, &own, true, t, i, kind);
+    }
+    for (size_t s = 0; s < p->d_state; s++)
+        _mm512_mask_storeu_ps(p->h + s * p->ld_state + i, own.mask,
+                              _mm512_load_ps(h + s * QM_WIDE));
+}
+
 static inline void scan(const qm_scan_f32_args *p, scan_kind kind)
 {
+    const bool copied = p->n_rows > 1 && p->d_state <= MAX_COPIED;
     for (size_t i = 0; i < p->n; i += QM_WIDE) {
-        __mmask16 mask = qm_mask_avx512(p->n - i);
-        for (size_t t = 0; t < p->n_rows; t++)
-            scan_vector(p, t, i, mask, kind);
+        for (size_t s = 0; s < p->d_state; s++) { /* the next channels */
+            foresee(p->h, s * p->ld_state + i + QM_WIDE);
+            foresee(p->a, s * p->ld_state + i + QM_WIDE);
+        }
+        const channels own = {p->h + i, p->a + i, p->ld_state, qm_mask_avx512(p->n - i)};
+        if (copied)
+            scan_copied(p, i, kind);
+        else
+            for (size_t t = 0; t < p->n_rows; t++)
+                scan_vector(p, &own, false, t, i, kind);
     }
 }
 
