@@ -1,4 +1,5 @@
 /* quamba bench: size and speed of a model on this machine. */
+#include "cli/bench_operators.h"
 #include "cli/shape.h"
 
 #include <inttypes.h>
@@ -37,9 +38,22 @@ typedef struct qc_bench {
     quamba_model_info info;
     int32_t *prompt;
     int64_t prompt_len, gen_len, repeat;
-    int32_t n_threads;
+    int32_t n_threads, max_rows;
     double *runs; /* [N_FIGURES][repeat] */
+    bool per_operator;
+    qc_stage_times stages;
 } qc_bench;
+
+static qc_timed timed(const qc_bench *b)
+{
+    return (qc_timed){.session = b->session,
+                      .model = b->model,
+                      .prompt = b->prompt,
+                      .prompt_len = b->prompt_len,
+                      .gen_len = b->gen_len,
+                      .repeat = b->repeat,
+                      .max_rows = b->max_rows};
+}
 
 /* Adds up all words of a matrix, as fast as memory delivers them. */
 static uint64_t read_bytes(const void *data, size_t size)
@@ -159,6 +173,9 @@ static int print_json(const qc_bench *b, const char *name)
     json_object_set_new(out, "repeat", json_integer(b->repeat));
     json_object_set_new(out, "threads", json_integer(b->n_threads));
     json_object_set_new(out, "min_max", spread);
+    const qc_timed what = timed(b);
+    if (b->per_operator)
+        json_object_set_new(out, "per_operator", qc_stages_json(&b->stages, &what));
     int status = qc_print_json(out);
     json_decref(out);
     return status;
@@ -188,6 +205,8 @@ static int print_table(const qc_bench *b, const char *name)
     printf("\nweights %.1f MB, state %.2f MB, read per token %.1f MB, peak memory %.1f MB\n",
            (double)b->info.weights_bytes * mb, (double)b->info.state_bytes * mb,
            (double)b->info.bytes_per_token * mb, (double)peak_rss_bytes() * mb);
+    const qc_timed what = timed(b);
+    if (status == QC_OK && b->per_operator) status = qc_print_stages(&b->stages, &what);
     return status;
 }
 
@@ -229,6 +248,9 @@ static int measure(qc_bench *b, const qc_options *opt, const char *name)
         qc_progress_update(&progress, (uint64_t)(run + 2), NULL);
     }
     qc_progress_finish(&progress);
+    const qc_timed what = timed(b);
+    if (status == QC_OK && b->per_operator && qc_time_stages(&b->stages, &what, &err) != QUAMBA_OK)
+        status = qc_fail_error(&err);
     if (status != QC_OK) return status;
     for (int i = 0; i < N_FIGURES; i++)
         qsort(b->runs + i * b->repeat, (size_t)b->repeat, sizeof *b->runs, compare_doubles);
@@ -242,7 +264,9 @@ static int run(const qc_options *opt)
     qc_bench b = {.prompt_len = opt->prompt_len,
                   .gen_len = opt->gen_len,
                   .repeat = opt->repeat,
-                  .n_threads = qc_n_threads(opt)};
+                  .n_threads = qc_n_threads(opt),
+                  .max_rows = qc_session_options(opt).max_rows,
+                  .per_operator = opt->per_operator};
     if ((opt->n_args == 0) == (opt->shape == NULL))
         return qc_fail(QC_USAGE, "bench: give either a MODEL or --shape");
     const char *name = opt->shape ? opt->shape : opt->args[0];
@@ -271,14 +295,18 @@ const qc_command qc_cmd_bench = {
         "up, and reports medians with minimum and maximum.  Decoding is bound by memory: its share "
         "is the bytes a token reads times tokens per second, over the bandwidth that a plain read "
         "of the same weights gets in the same run.  --shape makes random W8A8 weights, "
-        "embedding and head included, or with --mode fp32 or fp16 matrices in half.",
+        "embedding and head included, or with --mode fp32 or fp16 matrices in half.\n\n"
+        "--per-operator times the operators in runs of their own, where all threads meet after "
+        "each "
+        "of them: what a stage does beside (multiply-accumulates, bytes) is that of `quamba "
+        "count`.",
     .examples = "quamba bench models/demo\n"
                 "quamba bench --shape 130m --prompt-len 512 --json\n"
                 "quamba bench --shape 130m --mode fp32\n",
     .options = "mode float-sim-asic-int8 strict-mode legacy-env "
                "datapath outlier-scales norm-f-fallback reference cpu threads seed "
                "pretrained-dir shape w-bits a-bits no-quantize-embedding no-quantize-lm-head "
-               "prompt-len gen-len repeat",
+               "prompt-len gen-len repeat per-operator",
     .min_args = 0,
     .max_args = 1,
     .run = run,
