@@ -2,6 +2,7 @@
 # Installs the Debian packages that the build needs, when one is missing and this user may install.
 #     tools/setup.sh            what `make`, `make demo` and `make test` need
 #     tools/setup.sh --check    also what `make check` and `make check-full` need
+#     tools/setup.sh --browser  also the browser that opens the page of `quamba compare` (100 MB)
 # Silent and instant when everything is there.  Otherwise prints what it does, or, without the
 # right to install, the one command to run, and ends with status 1.
 set -u
@@ -16,7 +17,8 @@ file/libclang_rt.fuzzer-*.a:libclang-rt-dev aarch64-linux-gnu-gcc:gcc-aarch64-li
 case "${1:-}" in
 '') ;;
 --check) needs="$needs $extras" ;;
-*) echo "usage: tools/setup.sh [--check]" >&2; exit 2 ;;
+--browser) needs="$needs chromium:chromium" ;;
+*) echo "usage: tools/setup.sh [--check|--browser]" >&2; exit 2 ;;
 esac
 
 has() {

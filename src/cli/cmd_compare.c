@@ -2,6 +2,8 @@
 #include "cli/compare.h"
 
 #include "base/file.h"
+#include "base/text.h"
+#include "cli/compare_page.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -82,11 +84,50 @@ static int compare_edges(qc_compare *c)
 /* ---- the whole --------------------------------------------------------------------------------
  */
 
+/* The command as it can be typed again: arguments in single quotes where the shell needs them. */
+static json_t *command_line(const qc_options *opt)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "._/,:=+@%-";
+    qm_text line = {0};
+    for (int i = 0; i < opt->argc; i++) {
+        const char *argument = opt->argv[i];
+        if (i > 0) qm_text_puts(&line, " ");
+        if (argument[0] != '\0' && argument[strspn(argument, plain)] == '\0') {
+            qm_text_puts(&line, argument);
+            continue;
+        }
+        qm_text_puts(&line, "'");
+        for (; *argument != '\0'; argument++)
+            *argument == '\'' ? qm_text_puts(&line, "'\\''") : qm_text_add(&line, argument, 1);
+        qm_text_puts(&line, "'");
+    }
+    json_t *text = line.failed ? NULL : qc_json_text(line.data, line.size);
+    qm_text_free(&line);
+    return text;
+}
+
+/* The page has the document, and the command that made it. */
+static int write_page(const qc_options *opt, const json_t *document)
+{
+    quamba_error err = {0};
+    json_t *page = json_copy((json_t *)document); /* jansson's signature; it is only read */
+    int status = QC_OK;
+    if (page == NULL || json_object_set_new(page, "command", command_line(opt)) != 0)
+        status = qc_fail_memory();
+    else if (qc_compare_page_write(opt->html, page, &err) != QUAMBA_OK)
+        status = qc_fail_error(&err);
+    json_decref(page);
+    return status;
+}
+
 static int write_all(const qc_compare *c)
 {
     const qc_options *opt = c->opt;
     int status = opt->csv != NULL ? qc_compare_write_csv(c, opt->csv) : QC_OK;
-    json_t *document = opt->json ? qc_compare_json(c) : NULL;
+    json_t *document = opt->json || opt->html != NULL ? qc_compare_json(c) : NULL;
+    if (status == QC_OK && opt->html != NULL)
+        status = document != NULL ? write_page(opt, document) : qc_fail_memory();
     if (status == QC_OK) status = opt->json ? qc_print_json(document) : qc_compare_print(c);
     json_decref(document);
     return status;
@@ -134,13 +175,17 @@ const qc_command qc_cmd_compare = {
         "Task files and records are those of `quamba eval`: with --log-dir every item leaves a "
         "record, and --resume goes on with an interrupted comparison.\n\n"
         "--json prints one document, --csv FILE writes one line per run, layer, edge and measure; "
-        "both are described in docs/compare.md.  --first-divergence names the first layer, edge, "
+        "both are described in docs/compare.md.  --html FILE writes a page with the datapath "
+        "drawn, a "
+        "heat map of layers and edges, distributions and scores with their intervals.  "
+        "--first-divergence names the first layer, edge, "
         "token and channel, in the order of the datapath, where a run parts from the first.",
     .examples = "quamba compare --modes 0,2-4,3 demo-w8a8\n"
                 "quamba compare --modes fp32,0,2-4 --reference models/demo demo-w8a8\n"
                 "quamba compare --model B:other --modes 0,B:0 --first-divergence demo-w8a8\n",
     .options = "modes model reference tasks text limit data-dir edge-tokens first-divergence csv "
-               "log-dir resume overwrite outlier-scales norm-f-fallback cpu threads pretrained-dir",
+               "html log-dir resume overwrite outlier-scales norm-f-fallback cpu threads "
+               "pretrained-dir",
     .min_args = 1,
     .max_args = 1,
     .run = run_compare,

@@ -4,17 +4,20 @@
  * shaded; one code's width at the right scale.  other: the first run's, as an outline. */
 function histogram(h, other, record, firstName, width) {
     const left = 44, right = width - 10, top = 26, bottom = 190, counts = list(h.counts).map((n) => (isNumber(n) ? n : 0));
-    const outline = other && other.low === h.low && other.high === h.high ? list(other.counts) : [];
-    const tallest = Math.max(9, ...counts, ...outline.filter(isNumber)), decades = Math.ceil(Math.log10(tallest));
+    const span = h.high - h.low, bin = span / Math.max(1, counts.length);
+    /* The first run has bins of its own width; its counts are made comparable. */
+    const otherBin = hasBins(other) ? (other.high - other.low) / other.counts.length : 0;
+    const outline = otherBin > 0 ? other.counts.map((n) => (isNumber(n) ? (n * bin) / otherBin : 0)) : [];
+    const tallest = Math.max(9, ...counts, ...outline), decades = Math.ceil(Math.log10(tallest));
     const y = (n) => bottom - (Math.log10(n + 1) / Math.log10(10 ** decades + 1)) * (bottom - top);
     /* The axis takes in the clip range, unless the values fill only a sliver of it. */
-    const span = h.high - h.low, clips = [h.clip_low, h.clip_high].filter(isNumber);
+    const clips = [h.clip_low, h.clip_high].filter(isNumber);
     let low = h.low, high = h.high;
     for (const clip of clips) if (clip > low - 1.5 * span && clip < high + 1.5 * span) {
         low = Math.min(low, clip - 0.03 * span);
         high = Math.max(high, clip + 0.03 * span);
     }
-    const x = (value) => left + ((value - low) / (high - low)) * (right - left), bin = span / Math.max(1, counts.length);
+    const x = (value) => left + ((value - low) / (high - low)) * (right - left);
     const picture = drawing(width, bottom + 44, { role: "img", class: "histogram", "aria-label":
         `Distribution from ${number(h.low)} to ${number(h.high)}, ${counts.length} bins, clip range ${number(h.clip_low)} to ${number(h.clip_high)}` });
     for (let d = 1; d <= decades; d++)
@@ -29,8 +32,9 @@ function histogram(h, other, record, firstName, width) {
     counts.forEach((n, i) => n > 0 && picture.append(svg("rect", { x: x(h.low + i * bin), y: y(n),
         width: Math.max(0.5, x(h.low + (i + 1) * bin) - x(h.low + i * bin) - 0.5), height: bottom - y(n), class: "bar" })));
     if (outline.length) {
-        let d = `M${x(h.low)} ${bottom}`;
-        outline.forEach((n, i) => { d += `V${y(isNumber(n) ? n : 0)}H${x(h.low + (i + 1) * bin)}`; });
+        const inside = (value) => Math.min(right, Math.max(left, x(value)));
+        let d = `M${inside(other.low)} ${bottom}`;
+        outline.forEach((n, i) => { d += `V${y(n)}H${inside(other.low + (i + 1) * otherBin)}`; });
         picture.append(svg("path", { d: d + `V${bottom}`, class: "outline" }));
     }
     picture.append(line(left, bottom, right, bottom, { class: "axis" }));
@@ -46,10 +50,12 @@ function histogram(h, other, record, firstName, width) {
         words.push(`scale ${number(record.scale)} (one code, the bracket)`);
     } else words.push("not codes: no scale");
     if (clips.length && !clips.some((clip) => clip >= low && clip <= high)) words.push("clip range far outside");
-    if (outline.length) words.push(`outline: ${firstName}`);
+    if (outline.length) words.push(`outline: ${shorten(firstName, 24)}`);
     picture.append(text(left, bottom + 41, { class: "tick" }, words.join("; ")));
     return html("figure", { class: "small" }, html("figcaption", {}, "distribution; counts are logarithmic"), picture);
 }
+
+const hasBins = (h) => Boolean(h) && list(h.counts).length > 0 && isNumber(h.low) && isNumber(h.high) && h.high > h.low;
 
 function drawCell(doc, state, index, histograms, width) {
     const place = byId("cell"), record = index.get(key(state.run, state.layer, state.edge)) || {};
@@ -64,7 +70,7 @@ function drawCell(doc, state, index, histograms, width) {
     place.replaceChildren(
         html("h3", {}, `${state.edge}, ${layerName(doc, state.layer)}, run ${run}`),
         html("div", { class: "pair" },
-            h && list(h.counts).length && isNumber(h.low) && h.high > h.low
+            hasBins(h)
                 ? histogram(h, state.run === 0 ? null : other, record, first, plot)
                 : html("p", { class: "lead empty" }, "The document has no distribution of this edge."),
             html("dl", { class: "numbers" },

@@ -1,38 +1,44 @@
 /* ---- heat map: edges down, layers across ---- */
 
-/* value: of a record; bad: "low" or "high" gets the strong colour; scale: "linear" from 0 or between
- * the extremes, "log" between the extremes above 0, "unit" 0 to 1. */
+/* value: of a record; bad: "low" or "high" gets the strong colour; scale: "linear" between the extremes,
+ * "zero" from 0, "log" between the extremes above 0, "around" from an eighth to eight times 1, two colours. */
 const MEASURES = [
     { id: "sqnr", name: "SQNR", value: (e) => e.sqnr_db, form: (x) => withUnit(x, "dB"), bad: "low", scale: "linear",
       help: "signal to error, dB, against the first run; strong colour: noisy" },
     { id: "rms", name: "RMS error", value: (e) => e.rms_error, form: number, bad: "high", scale: "log",
       help: "root mean square of the difference to the first run, logarithmic" },
-    { id: "flips", name: "code flips", value: (e) => e.code_flip_share, form: percent, bad: "high", scale: "log",
-      help: "share of codes that are not the first run's, logarithmic" },
+    { id: "flips", name: "code flips", value: (e) => e.code_flip_share, form: percent, bad: "high", scale: "zero",
+      help: "share of codes that are not the first run's" },
     { id: "saturated", name: "saturated codes", value: (e) => e.saturated_share, form: percent, bad: "high", scale: "log",
       help: "share of this run's codes that were clipped, logarithmic" },
-    { id: "range", name: "range used", value: (e) => e.range_share, form: percent, bad: "low", scale: "unit",
-      help: "largest magnitude by 127 scales; strong colour: codes left unused" },
+    { id: "range", name: "range used", value: (e) => e.range_share, form: percent, bad: "high", scale: "around",
+      help: "largest magnitude by 127 scales of the edge's INT8 format; brown: it would clip, blue: codes are left unused" },
 ];
-const STEPS = 16;
+const STEPS = 16, STEPS_AROUND = 15; /* colours s0 .. and d0 .. of compare.css */
 const ERRORS = ["sqnr", "rms", "flips"]; /* measures of a difference, which can be none */
 
-/* The scale of a measure, the same for every run: {low, high, log}, or null when no cell has a value. */
+const SQNR_CAP = 50, DECADES = 4; /* what is better than this has the faintest colour, so that the rest is told apart */
+
+/* The scale of a measure, the same for every run: {low, high, log, capped: the harmless end stands for all beyond
+ * it}, or null when no cell has a value. */
 function extent(doc, measure) {
-    if (measure.scale === "unit") return { low: 0, high: 1, log: false };
+    if (measure.scale === "around") return { low: 1 / 8, high: 8, log: true };
     const log = measure.scale === "log";
     const values = list(doc.edges).map(measure.value).filter((x) => isNumber(x) && (!log || x > 0));
     if (!values.length) return null;
     let low = Infinity, high = -Infinity;
     for (const x of values) { low = Math.min(low, x); high = Math.max(high, x); }
-    return { low, high, log };
+    const least = log ? Math.max(low, high / 10 ** DECADES) : measure.scale === "zero" ? 0 : low;
+    const most = measure.id === "sqnr" ? Math.max(low, Math.min(high, SQNR_CAP)) : high;
+    return { low: least, high: most, log, capped: least > low || most < high };
 }
-/* 0 (harmless) to STEPS - 1 (strong colour). */
-function stepOf(value, range, measure) {
+/* The colour of a value: from harmless to strong, or from far below to far above 1. */
+function colourOf(value, range, measure) {
     const { low, high, log } = range;
     const t = high > low ? (log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low)) : 0.5;
     const share = Math.min(1, Math.max(0, measure.bad === "low" ? 1 - t : t));
-    return Math.min(STEPS - 1, Math.floor(share * STEPS));
+    const n = measure.scale === "around" ? STEPS_AROUND : STEPS;
+    return (measure.scale === "around" ? "d" : "s") + Math.min(n - 1, Math.floor(share * n));
 }
 
 /* How a record is shown: by a step of colour, or as equal or not defined. */
@@ -41,7 +47,7 @@ function shade(record, range, measure) {
     if (ERRORS.includes(measure.id) && record.max_error === 0) return "equal";
     const value = measure.value(record);
     if (!isNumber(value) || !range) return "undefined";
-    return range.log && value === 0 ? "zero" : "s" + stepOf(value, range, measure);
+    return range.log && value === 0 ? "zero" : colourOf(value, range, measure);
 }
 function said(record, measure) {
     if (!record) return "not measured";
@@ -141,8 +147,9 @@ function worst(doc, state, index, grid) {
         for (const layer of grid.cells.get(name)) {
             const record = index.get(key(state.run, layer, name)), value = record && measure.value(record);
             if (!isNumber(value) || (ERRORS.includes(measure.id) && record.max_error === 0)) continue;
-            if (measure.id === "saturated" && value === 0) continue;
-            if (!found || (measure.bad === "low" ? value < found.value : value > found.value)) found = { name, layer, value };
+            if (measure.scale !== "linear" && value === 0) continue;
+            const strength = measure.scale === "around" ? Math.abs(Math.log(value)) : measure.bad === "low" ? -value : value;
+            if (!found || strength > found.strength) found = { name, layer, value, strength };
         }
     return found;
 }
@@ -150,22 +157,24 @@ function worst(doc, state, index, grid) {
 function legend(measure, range, doc, state, index, grid, choose, width) {
     const place = html("figcaption", { class: "legend" });
     if (range) {
-        const w = Math.min(320, width - 8), part = w / STEPS, low = measure.bad === "low" ? range.high : range.low,
+        const around = measure.scale === "around", n = around ? STEPS_AROUND : STEPS;
+        const w = Math.min(320, width - 8), part = w / n, low = measure.bad === "low" ? range.high : range.low,
               high = measure.bad === "low" ? range.low : range.high;
         const middle = range.log ? Math.sqrt(low * high) : (low + high) / 2, bar = drawing(w, 32, { role: "img",
             "aria-label": `Colour scale: ${measure.form(low)} to ${measure.form(high)}, the same for all runs` });
-        for (let i = 0; i < STEPS; i++)
-            bar.append(svg("rect", { x: i * part, y: 0, width: part + 0.5, height: 12, class: "s" + i }));
-        bar.append(text(0, 27, { class: "tick" }, measure.form(low)),
+        for (let i = 0; i < n; i++)
+            bar.append(svg("rect", { x: i * part, y: 0, width: part + 0.5, height: 12, class: (around ? "d" : "s") + i }));
+        const beyond = !range.capped ? "" : measure.bad === "low" ? "≥ " : "≤ ";
+        bar.append(text(0, 27, { class: "tick" }, beyond + measure.form(low)),
             text(w / 2, 27, { class: "tick", "text-anchor": "middle" }, measure.form(middle)),
             text(w, 27, { class: "tick", "text-anchor": "end" }, measure.form(high)));
         place.append(bar);
     }
     const sample = (kind, mark, words) => html("span", {}, drawing(18, 14, { "aria-hidden": "true" },
         svg("rect", { x: 0.5, y: 0.5, width: 17, height: 13, class: "cell " + kind }), mark || ""), " " + words);
-    if (measure.scale === "log" && !ERRORS.includes(measure.id)) place.append(sample("zero", null, "none"));
+    if (measure.id === "saturated") place.append(sample("zero", null, "none"));
     if (ERRORS.includes(measure.id)) place.append(sample("equal", svg("circle", { cx: 9, cy: 7, r: 1.5, class: "mark" }), "equal bit for bit"));
-    place.append(sample("undefined", line(6, 7, 12, 7, { class: "mark" }), "not defined or not measured"));
+    place.append(sample("undefined", line(6, 7, 12, 7, { class: "mark" }), "no value"));
     const w = worst(doc, state, index, grid);
     if (w) {
         const button = html("button", { type: "button", class: "link" }, `${w.name}, ${layerName(doc, w.layer)}: ${measure.form(w.value)}`);

@@ -73,9 +73,10 @@
     drawParting(doc);
     draw();
     let drawn = byId("scores").clientWidth;
-    new ResizeObserver(() => {
+    new ResizeObserver(() => requestAnimationFrame(() => {
         const width = byId("scores").clientWidth;
         if (width !== drawn) { drawn = width; draw(); }
-    }).observe(byId("scores"));
+    })).observe(byId("scores"));
+    delete document.documentElement.dataset.drawing;
     document.documentElement.dataset.drawn = "yes";
 })();

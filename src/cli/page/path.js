@@ -56,9 +56,9 @@ function drawPath(doc, state, width) {
     const differs = (edge) => here.has(edge) && first.has(edge) && here.get(edge) !== first.get(edge);
     const n = all.filter(differs).length;
     byId("path-lead").textContent = here.size === 0
-        ? `${string(run.name)} gives no formats: ${string(run.summary)}.`
+        ? `${string(run.name)}: ${string(run.summary)}. No edge is quantized.`
         : state.run === 0 ? `${string(run.name)}: ${string(run.summary)}. Every other run is compared with it.`
-        : first.size === 0 ? `${string(run.name)}: ${string(run.summary)}. The first run, ${string(doc.runs[0].name)}, gives no formats to compare with.`
+        : first.size === 0 ? `${string(run.name)}: ${string(run.summary)}. The first run, ${string(doc.runs[0].name)}, has no quantized edge to compare with.`
         : `${string(run.name)}: ${string(run.summary)}. ` +
           (n === 0 ? `Every edge as in ${string(doc.runs[0].name)}.` : `${n} of ${here.size} edges differ from ${string(doc.runs[0].name)}; they are marked.`);
 

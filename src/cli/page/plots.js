@@ -20,7 +20,7 @@ function dotPlot(title, rows, reference, width, form) {
     }
     const pad = (high - low) * 0.04;
     const x = (value) => left + ((value - low + pad) / (high - low + 2 * pad)) * (right - left);
-    const marks = ticks(low, high, Math.max(2, Math.floor((right - left) / 75)));
+    const marks = ticks(low, high, Math.max(3, Math.floor((right - left) / 65)));
     const said = rows.map((row) => `${row.name} ${form(row.value)}` +
         (isNumber(row.low) ? ` (${form(row.low)} to ${form(row.high)})` : "")).join("; ");
     const picture = drawing(width, height + AXIS, { role: "img", class: "plot", "aria-label": `${title}: ${said}` },

@@ -9,6 +9,10 @@ function drawScores(doc, state, width) {
         value, low: isNumber(value) && isNumber(e) ? value - NORMAL_95 * e : null,
         high: isNumber(value) && isNumber(e) ? value + NORMAL_95 * e : null,
     });
+    const share = (value, e) => {
+        const all = interval(value, e);
+        return { value, low: all.low === null ? null : Math.max(0, all.low), high: all.high === null ? null : Math.min(1, all.high) };
+    };
     /* One plot; nothing where no run has the number. */
     const plot = (title, rows, of, reference, form) => {
         const all = rows.map((row) => ({ name: name(row.run), chosen: row.run === state.run, ...of(row) }));
@@ -22,8 +26,8 @@ function drawScores(doc, state, width) {
     for (const task of list(doc.tasks)) {
         const rows = list(task.runs), first = rows.find((row) => row.run === 0) || {};
         show(`${string(task.task)}, ${count(task.n)} items`, [
-            plot("accuracy", rows, (r) => interval(r.acc, r.acc_stderr), first.acc, percent),
-            plot("accuracy, normalized by length", rows, (r) => interval(r.acc_norm, r.acc_norm_stderr), first.acc_norm, percent),
+            plot("accuracy", rows, (r) => share(r.acc, r.acc_stderr), first.acc, percent),
+            plot("accuracy, normalized by length", rows, (r) => share(r.acc_norm, r.acc_norm_stderr), first.acc_norm, percent),
             plot("perplexity", rows, (r) => interval(r.perplexity, r.perplexity_stderr), first.perplexity, number),
             plot(`log-likelihood per item, minus ${name(0)}`, rows.filter((r) => r.against_first), (r) => {
                 const d = r.against_first;
@@ -35,7 +39,7 @@ function drawScores(doc, state, width) {
     if (positions && list(positions.runs).length)
         show(`Next-token distributions, ${count(positions.n)} positions`, [
             plot(`mean KL divergence from ${name(0)}, nats`, positions.runs, (r) => interval(r.kl_mean, r.kl_stderr), 0, number),
-            plot(`same top token as ${name(0)}`, positions.runs, (r) => interval(r.top1_agreement, r.top1_stderr), 1, percent),
+            plot(`same top token as ${name(0)}`, positions.runs, (r) => share(r.top1_agreement, r.top1_stderr), 1, percent),
         ], positionsTable(positions.runs));
     if (!place.childNodes.length) place.append(html("p", { class: "lead" }, "The document has no scores."));
     else place.append(html("p", { class: "hint" }, "Bars are 95 % intervals; the vertical line is the first run. The paired " +
