@@ -7,12 +7,13 @@
 # right to install, the one command to run, and ends with status 1.
 set -u
 
-# command or pkg-config module : Debian package
+# command, pkg-config or Python module : Debian package
 needs="gcc:gcc cmake:cmake make:make pkg-config:pkg-config
 pc/jansson:libjansson-dev pc/libpcre2-8:libpcre2-dev pc/libutf8proc:libutf8proc-dev pc/cmocka:libcmocka-dev"
 extras="clang:clang clang-format:clang-format g++:g++ file/libomp.so:libomp-dev
 file/libclang_rt.fuzzer-*.a:libclang-rt-dev aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu
-/usr/aarch64-linux-gnu/include/stdio.h:libc6-dev-arm64-cross qemu-aarch64:qemu-user"
+/usr/aarch64-linux-gnu/include/stdio.h:libc6-dev-arm64-cross qemu-aarch64:qemu-user
+py/scipy:python3-scipy"
 
 case "${1:-}" in
 '') ;;
@@ -25,6 +26,7 @@ has() {
     case "$1" in
     /*) [ -e "$1" ] ;;
     pc/*) command -v pkg-config >/dev/null 2>&1 && pkg-config --exists "${1#pc/}" ;;
+    py/*) command -v python3 >/dev/null 2>&1 && python3 -c "import ${1#py/}" 2>/dev/null ;;
     file/*) # a file of LLVM's own folders, which no command or module stands for
         [ -n "$(find /usr/lib/llvm-* /usr/lib/clang -name "${1#file/}" 2>/dev/null | head -n 1)" ] ;;
     *) command -v "$1" >/dev/null 2>&1 ;;

@@ -27,14 +27,28 @@ static void count_values(qm_histogram *h, const qm_row *row, double largest)
         widen(h);
     const double per_cell = ldexp(1.0, 7 - h->exponent); /* 128 cells on either side of zero */
     for (size_t i = 0; i < row->n; i++) {
-        const double at = floor((double)row->values[i] * per_cell) + QM_HISTOGRAM_CELLS / 2;
-        if (at >= 0.0 && at < QM_HISTOGRAM_CELLS) h->cells[(size_t)at]++; /* else no number */
+        const double at = (double)row->values[i] * per_cell; /* exact */
+        if (!(fabs(at) < QM_HISTOGRAM_CELLS / 2)) continue;  /* no number */
+        const int cell = (int)at - (at < (double)(int)at);   /* floor, which costs a call */
+        h->cells[cell + QM_HISTOGRAM_CELLS / 2]++;
     }
+}
+
+/* The largest finite magnitude: magnitudes are in the order of their bits. */
+static double largest_of(const float *values, size_t n)
+{
+    uint32_t largest = 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t size = qm_bits_f32(values[i]) & 0x7fffffffu;
+        const uint32_t kept = size < 0x7f800000u ? size : 0;
+        largest = kept > largest ? kept : largest;
+    }
+    return (double)qm_f32_bits(largest);
 }
 
 void qm_edge_see(qm_edge_stats *stats, const qm_row *row)
 {
-    double largest = 0.0;
+    const double largest = largest_of(row->values, row->n);
     if (row->codes) {
         if (!stats->codes)
             stats->scale = row->scale;
@@ -44,10 +58,6 @@ void qm_edge_see(qm_edge_stats *stats, const qm_row *row)
     stats->codes |= row->codes != NULL;
     stats->numbers |= row->codes == NULL;
     stats->n += row->n;
-    for (size_t i = 0; i < row->n; i++) {
-        const double size = fabs((double)row->values[i]);
-        if (size > largest && size < HUGE_VAL) largest = size;
-    }
     if (largest > stats->largest) stats->largest = largest;
     qm_histogram *h = &stats->histogram;
     if (!h->used) h->by_code = row->codes != NULL;

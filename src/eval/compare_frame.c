@@ -43,14 +43,6 @@ void qm_frame_free(qm_frame *f)
     *f = (qm_frame){0};
 }
 
-static qm_edge edge_of(const char *name)
-{
-    int32_t i = 0;
-    while (strcmp(quamba_edge_name(i), name) != 0)
-        i++;
-    return (qm_edge)i;
-}
-
 /* Hands on n numbers rotated, before that divided by weight; with a weight of 0 they are lost. */
 static void hand_turned(qm_frame *f, const qm_turn *turn, const float *weight, qm_edge edge,
                         int32_t layer, size_t row, const float *values, size_t n)
@@ -104,7 +96,7 @@ static void hand_aliases(qm_frame *f, qm_edge edge, int32_t layer, size_t row, c
 
 void qm_frame_show(qm_frame *f, const quamba_view *view)
 {
-    const qm_edge edge = edge_of(view->edge);
+    const qm_edge edge = qm_edge_of(view);
     if (view->layer < f->begin || view->layer >= f->end) return;
     if (f->only_logits && edge != QM_EDGE_LOGITS) return;
     for (size_t i = 0; i < (size_t)view->n_rows; i++) {
