@@ -74,7 +74,8 @@ def draw_roof(axes, bandwidth, peaks):
     top = max([peak for _, peak in peaks] or [10.0**axes.y1])
     start, end = max(low, 10.0**axes.y0 / bandwidth), min(high, top / bandwidth, 10.0**axes.y1 / bandwidth)
     out = [line(axes.x(start), axes.y(start * bandwidth), axes.x(end), axes.y(end * bandwidth), "roof")]
-    out.append(text(axes.x(start) + 8, axes.y(start * bandwidth) - 26, f"read bandwidth {bandwidth:.1f} GB/s", kind="small"))
+    middle = math.sqrt(start * end)  # the words end left of the slope
+    out.append(text(axes.x(middle) - 12, axes.y(middle * bandwidth) - 4, f"read bandwidth {bandwidth:.1f} GB/s", "end", "small"))
     for name, peak in peaks:
         y = axes.y(peak)
         out += [line(axes.x(max(low, peak / bandwidth)), y, WIDTH - RIGHT, y, "roof"),
@@ -115,7 +116,7 @@ def draw(bench, peaks):
     ys = [p[3] for p in points] + [peak for _, peak in peaks]
     axes = Axes([p[2] for p in points], ys)
     title = (f"{bench['model']}, mode {bench['mode']}: prefill of {bench['prompt_len']} tokens and a decode step, "
-             f"{bench['threads']} threads")
+             f"{bench['threads']} thread{'s' if bench['threads'] > 1 else ''}")
     body = [f'<rect width="{WIDTH}" height="{HEIGHT}" class="paper"/>', text(LEFT, 26, title, kind="title")]
     body += draw_axes(axes) + draw_roof(axes, bandwidth, peaks) + draw_points(axes, points)
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}">\n'
