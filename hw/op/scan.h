@@ -27,15 +27,32 @@ static inline float qm_op_scan_begin(qm_op_scan kind, float d, float u)
     return qm_op_scan_skips_first(kind) ? d * u : 0.0f;
 }
 
+/* What the state is multiplied by. */
+static inline float qm_op_scan_decay(qm_op_scan kind, float delta, float a)
+{
+    return kind == QM_OP_SCAN_MAMBA ? qm_op_decay_exp2(delta, a) : qm_op_decay(delta, a);
+}
+
+/* The state after the token. */
+static inline float qm_op_scan_update(qm_op_scan kind, float decay, float h, float u, float delta,
+                                      float b)
+{
+    const float in = kind == QM_OP_SCAN_REF ? (delta * b) * u : b * (delta * u);
+    return qm_op_scan_skips_first(kind) ? fmaf(decay, h, in) : decay * h + in;
+}
+
 /* Returns out with this state's part. */
+static inline float qm_op_scan_sum(qm_op_scan kind, float out, float h, float c)
+{
+    return kind == QM_OP_SCAN_REF ? out + h * c : fmaf(h, c, out);
+}
+
+/* All three. */
 static inline float qm_op_scan_step(qm_op_scan kind, float out, float *h, float u, float delta,
                                     float a, float b, float c)
 {
-    const float decay =
-        kind == QM_OP_SCAN_MAMBA ? qm_op_decay_exp2(delta, a) : qm_op_decay(delta, a);
-    const float in = kind == QM_OP_SCAN_REF ? (delta * b) * u : b * (delta * u);
-    *h = qm_op_scan_skips_first(kind) ? fmaf(decay, *h, in) : decay * *h + in;
-    return kind == QM_OP_SCAN_REF ? out + *h * c : fmaf(*h, c, out);
+    *h = qm_op_scan_update(kind, qm_op_scan_decay(kind, delta, a), *h, u, delta, b);
+    return qm_op_scan_sum(kind, out, *h, c);
 }
 
 /* Returns y. */

@@ -11,12 +11,23 @@
 /* ---- writing ----------------------------------------------------------------------------------
  */
 
-static json_t *list_words(const char *words)
+/* Adds a member; *good turns false without memory. */
+static void put(json_t *object, const char *key, json_t *value, bool *good)
+{
+    if (json_object_set_new(object, key, value) != 0) *good = false;
+}
+
+static void append(json_t *list, json_t *value, bool *good)
+{
+    if (json_array_append_new(list, value) != 0) *good = false;
+}
+
+static json_t *list_words(const char *words, bool *good)
 {
     json_t *list = json_array();
     for (size_t n; *words; words += n + (words[n] == ' ')) {
         n = strcspn(words, " ");
-        json_array_append_new(list, json_stringn(words, n));
+        append(list, json_stringn(words, n), good);
     }
     return list;
 }
@@ -35,29 +46,28 @@ static json_t *layer_json(const qm_trace_layout *lay, int32_t layer)
     return layer == lay->plan->model->config.n_layer ? json_string("head") : json_integer(layer);
 }
 
-static void add_facts(json_t *out, const qm_trace_layout *lay, const qm_trace_tensor *t)
+static void add_facts(json_t *out, const qm_trace_layout *lay, const qm_trace_tensor *t, bool *good)
 {
     qm_trace_facts facts;
     qm_trace_describe(&facts, &lay->setting, t->layer, (qm_trace_edge)t->edge);
     if (facts.dtype == QM_I8 && facts.scale > 0.0f) {
-        json_object_set_new(out, "scale", json_real((double)facts.scale));
-        json_object_set_new(out, "scale_bits", bits_of(facts.scale));
+        put(out, "scale", json_real((double)facts.scale), good);
+        put(out, "scale_bits", bits_of(facts.scale), good);
     } else if (facts.dtype == QM_I8) {
-        json_object_set_new(out, "scale", json_string("conv_in_scale"));
+        put(out, "scale", json_string("conv_in_scale"), good);
     }
-    json_object_set_new(out, "formula", json_string(facts.formula));
-    if (facts.in_steps[0] != '\0')
-        json_object_set_new(out, "formula_in_steps", json_string(facts.in_steps));
-    json_object_set_new(out, "inputs", list_words(facts.inputs));
+    put(out, "formula", json_string(facts.formula), good);
+    if (facts.in_steps[0] != '\0') put(out, "formula_in_steps", json_string(facts.in_steps), good);
+    put(out, "inputs", list_words(facts.inputs, good), good);
 }
 
-static json_t *tensor_json(const qm_trace_layout *lay, const qm_trace_tensor *t)
+static json_t *tensor_json(const qm_trace_layout *lay, const qm_trace_tensor *t, bool *good)
 {
     const bool hex = t->code.format == QM_TRACE_HEX || t->code.format == QM_TRACE_MEM;
     json_t *shape = json_array(), *axes = json_array();
     for (int32_t i = 0; i < t->ndim; i++) {
-        json_array_append_new(shape, json_integer((json_int_t)t->shape[i]));
-        json_array_append_new(axes, json_string(t->axes[i]));
+        append(shape, json_integer((json_int_t)t->shape[i]), good);
+        append(axes, json_string(t->axes[i]), good);
     }
     json_t *out = json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:s}", "name", t->name, "kind",
                             t->edge >= 0    ? "edge"
@@ -66,23 +76,22 @@ static json_t *tensor_json(const qm_trace_layout *lay, const qm_trace_tensor *t)
                             "layer", layer_json(lay, t->layer), "meaning", t->meaning, "shape",
                             shape, "axes", axes, "type", qm_dtype_name(t->code.dtype));
     if (hex) {
-        json_object_set_new(out, "word_bits", json_integer(t->code.bits));
-        json_object_set_new(out, "lanes", json_integer(t->code.lanes));
+        put(out, "word_bits", json_integer(t->code.bits), good);
+        put(out, "lanes", json_integer(t->code.lanes), good);
     }
-    if (t->edge >= 0) add_facts(out, lay, t);
+    if (t->edge >= 0) add_facts(out, lay, t, good);
     if (t->edge < 0 && !t->data) {
-        json_object_set_new(out, "value", json_real((double)t->value));
-        json_object_set_new(out, "value_bits", bits_of(t->value));
+        put(out, "value", json_real((double)t->value), good);
+        put(out, "value_bits", bits_of(t->value), good);
     }
-    json_object_set_new(out, "file", json_string(lay->files[t->file].name));
-    json_object_set_new(out, "offset", json_integer((json_int_t)t->offset));
-    json_object_set_new(out, "bytes",
-                        json_integer((json_int_t)(t->n_rows * qm_trace_row_bytes(&t->code))));
+    put(out, "file", json_string(lay->files[t->file].name), good);
+    put(out, "offset", json_integer((json_int_t)t->offset), good);
+    put(out, "bytes", json_integer((json_int_t)(t->n_rows * qm_trace_row_bytes(&t->code))), good);
     return out;
 }
 
 /* Edges that were asked for and that the mode does not have, and why. */
-static json_t *absent_json(const qm_trace_layout *lay)
+static json_t *absent_json(const qm_trace_layout *lay, bool *good)
 {
     json_t *list = json_array();
     const int32_t n_layer = lay->plan->model->config.n_layer;
@@ -91,8 +100,8 @@ static json_t *absent_json(const qm_trace_layout *lay)
         qm_trace_facts facts;
         qm_trace_describe(&facts, &lay->setting, qm_trace_edge_is_head(edge) ? n_layer : 0, edge);
         if (!lay->plan->edges[i] || !facts.absent) continue;
-        json_array_append_new(
-            list, json_pack("{s:s, s:s}", "edge", qm_trace_edge_name(edge), "why", facts.absent));
+        append(list, json_pack("{s:s, s:s}", "edge", qm_trace_edge_name(edge), "why", facts.absent),
+               good);
     }
     return list;
 }
@@ -117,11 +126,11 @@ static json_t *mode_json(const quamba_datapath *dp)
                      dp->quantized ? knobs : "");
 }
 
-static json_t *tokens_json(const qm_trace_plan *plan)
+static json_t *tokens_json(const qm_trace_plan *plan, bool *good)
 {
     json_t *ids = json_array();
     for (size_t i = 0; i < plan->n_tokens; i++)
-        json_array_append_new(ids, json_integer(plan->tokens[i]));
+        append(ids, json_integer(plan->tokens[i]), good);
     return json_pack("{s:I, s:I, s:I, s:o}", "first", (json_int_t)plan->first, "end",
                      (json_int_t)plan->n_tokens, "n_prefill", (json_int_t)plan->n_prefill, "ids",
                      ids);
@@ -130,22 +139,28 @@ static json_t *tokens_json(const qm_trace_plan *plan)
 json_t *qm_trace_manifest_make(const qm_trace_layout *lay)
 {
     const qm_trace_plan *plan = lay->plan;
-    json_t *layers = json_array(), *edges = json_array(), *tensors = json_array();
-    for (int32_t i = 0; i <= plan->model->config.n_layer; i++)
-        if (plan->layers[i]) json_array_append_new(layers, layer_json(lay, i));
-    for (int32_t i = 0; i < QM_N_TRACE_EDGES; i++)
-        if (plan->edges[i])
-            json_array_append_new(edges, json_string(qm_trace_edge_name((qm_trace_edge)i)));
+    json_t *out = json_object(), *layers = json_array(), *edges = json_array();
+    json_t *tensors = json_array();
     bool good = true;
+    for (int32_t i = 0; i <= plan->model->config.n_layer; i++)
+        if (plan->layers[i]) append(layers, layer_json(lay, i), &good);
+    for (int32_t i = 0; i < QM_N_TRACE_EDGES; i++)
+        if (plan->edges[i]) append(edges, json_string(qm_trace_edge_name((qm_trace_edge)i)), &good);
     for (size_t i = 0; i < lay->n_tensors; i++)
-        good = json_array_append_new(tensors, tensor_json(lay, &lay->tensors[i])) == 0 && good;
-    json_t *out = json_pack(
-        "{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:s, s:i, s:i, s:o, s:o}", "version",
-        QM_TRACE_MANIFEST_VERSION, "program", "quamba " QUAMBA_VERSION, "model", model_json(plan),
-        "mode", mode_json(plan->model->datapath), "tokens", tokens_json(plan), "layers", layers,
-        "edges", edges, "parameters", (int)plan->parameters, "format",
-        qm_trace_format_name(plan->format), "word_bits", (int)plan->word_bits, "lanes",
-        (int)plan->lanes, "absent", absent_json(lay), "tensors", tensors);
+        append(tensors, tensor_json(lay, &lay->tensors[i], &good), &good);
+    put(out, "version", json_integer(QM_TRACE_MANIFEST_VERSION), &good);
+    put(out, "program", json_string("quamba " QUAMBA_VERSION), &good);
+    put(out, "model", model_json(plan), &good);
+    put(out, "mode", mode_json(plan->model->datapath), &good);
+    put(out, "tokens", tokens_json(plan, &good), &good);
+    put(out, "layers", layers, &good);
+    put(out, "edges", edges, &good);
+    put(out, "parameters", json_boolean(plan->parameters), &good);
+    put(out, "format", json_string(qm_trace_format_name(plan->format)), &good);
+    put(out, "word_bits", json_integer(plan->word_bits), &good);
+    put(out, "lanes", json_integer(plan->lanes), &good);
+    put(out, "absent", absent_json(lay, &good), &good);
+    put(out, "tensors", tensors, &good);
     if (good) return out;
     json_decref(out);
     return NULL;

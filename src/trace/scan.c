@@ -1,23 +1,26 @@
 /* The selective scan token by token, with everything it passes on the way: decay, state, the sum,
  * the gate. */
-#include "base/fmath.h"
+#include "op/scan.h"
 #include "trace/walk.h"
 
-#include <math.h>
 #include <string.h>
 
 /* How a token goes through the scan. */
 typedef struct recipe {
-    qm_scan scan;
+    qm_op_scan scan;
     bool step8; /* upstream's decode kernel, which belongs to an INT8 state */
 } recipe;
 
 static recipe recipe_of(const qm_trace_piece *p)
 {
+    static const qm_op_scan scans[] = {[QM_SCAN_FUSED] = QM_OP_SCAN_FUSED,
+                                       [QM_SCAN_REF] = QM_OP_SCAN_REF,
+                                       [QM_SCAN_SE] = QM_OP_SCAN_SE,
+                                       [QM_SCAN_MAMBA] = QM_OP_SCAN_MAMBA};
     const qm_knobs *k = p->knobs;
-    if (!p->quantized) return (recipe){QM_SCAN_FUSED, false};
+    if (!p->quantized) return (recipe){QM_OP_SCAN_FUSED, false};
     const bool step8 = p->step && k->state != QM_STATE_F16 && k->state != QM_STATE_F32;
-    return (recipe){step8 ? QM_SCAN_REF : k->scan, step8};
+    return (recipe){step8 ? QM_OP_SCAN_REF : scans[k->scan], step8};
 }
 
 /* ---- the state between tokens -----------------------------------------------------------------
@@ -57,43 +60,26 @@ static void round_state(const qm_trace_piece *p, float *state, bool handed_over)
 /* ---- one token --------------------------------------------------------------------------------
  */
 
-static void decay_of(const qm_trace_piece *p, recipe how, const float *delta, float *out)
+/* Decay, the state after the token in place of that before it, and the sum before the gate. */
+static void update(const qm_trace_piece *p, recipe how, size_t r, float *decay)
 {
     const size_t e = (size_t)p->config->d_inner;
+    const float *u = qm_trace_numbers(p, p->quantized ? QM_AT_SCAN_IN : QM_AT_CONV_OUT, r);
+    const float *delta = qm_trace_numbers(p, QM_AT_DELTA, r);
+    const float *b = qm_trace_numbers(p, QM_AT_SCAN_B, r),
+                *c = qm_trace_numbers(p, QM_AT_SCAN_C, r);
+    float *h = p->past->h, *y = qm_trace_numbers(p, QM_AT_SCAN_SUM, r);
+    const float turn = how.scan == QM_OP_SCAN_MAMBA ? QM_LOG2E : 1.0f;
+    for (size_t d = 0; d < e; d++)
+        y[d] = qm_op_scan_begin(how.scan, p->l->d[d], u[d]);
     for (size_t n = 0; n < (size_t)p->config->d_state; n++)
-        for (size_t d = 0; d < e; d++) {
-            const float a = p->l->a[n * e + d];
-            out[n * e + d] = how.scan == QM_SCAN_MAMBA ? qm_exp2f(delta[d] * (a * QM_LOG2E))
-                                                       : qm_expf(delta[d] * a);
+        for (size_t d = 0, i = n * e; d < e; d++, i++) {
+            decay[i] = qm_op_scan_decay(how.scan, delta[d], p->l->a[i] * turn);
+            h[i] = qm_op_scan_update(how.scan, decay[i], h[i], u[d], delta[d], b[n]);
+            y[d] = qm_op_scan_sum(how.scan, y[d], h[i], c[n]);
         }
-}
-
-static void update(recipe how, const float *decay, float *h, float b, const float *delta,
-                   const float *u, size_t e)
-{
     for (size_t d = 0; d < e; d++)
-        if (how.scan == QM_SCAN_REF)
-            h[d] = decay[d] * h[d] + (delta[d] * b) * u[d];
-        else if (how.scan == QM_SCAN_SE)
-            h[d] = decay[d] * h[d] + b * (delta[d] * u[d]);
-        else
-            h[d] = fmaf(decay[d], h[d], b * (delta[d] * u[d]));
-}
-
-/* sum over n of state and C, and D times u: first or last. */
-static void sum_up(const qm_trace_piece *p, recipe how, const float *state, const float *c,
-                   const float *u, float *y)
-{
-    const size_t e = (size_t)p->config->d_inner;
-    const bool skip_first = how.scan == QM_SCAN_FUSED || how.scan == QM_SCAN_MAMBA;
-    for (size_t d = 0; d < e; d++)
-        y[d] = skip_first ? p->l->d[d] * u[d] : 0.0f;
-    for (size_t n = 0; n < (size_t)p->config->d_state; n++)
-        for (size_t d = 0; d < e; d++)
-            y[d] = how.scan == QM_SCAN_REF ? y[d] + state[n * e + d] * c[n]
-                                           : fmaf(state[n * e + d], c[n], y[d]);
-    for (size_t d = 0; !skip_first && d < e; d++)
-        y[d] = y[d] + p->l->d[d] * u[d];
+        y[d] = qm_op_scan_end(how.scan, y[d], p->l->d[d], u[d]);
 }
 
 static void gate(const qm_trace_piece *p, recipe how, size_t r)
@@ -107,7 +93,7 @@ static void gate(const qm_trace_piece *p, recipe how, size_t r)
     memcpy(y, qm_trace_numbers(p, QM_AT_SCAN_SUM, r), e * sizeof *y);
     if (how.step8)
         qm_gate_sigmoid_f32_scalar(y, z, e);
-    else if (how.scan == QM_SCAN_FUSED)
+    else if (how.scan == QM_OP_SCAN_FUSED)
         qm_gate_f32_scalar(y, z, e);
     else
         qm_gate_ref_f32_scalar(y, z, e);
@@ -126,18 +112,10 @@ static quamba_status show_state(const qm_trace_piece *p, qm_trace_edge edge, siz
 static quamba_status scan_token(const qm_trace_piece *p, size_t r, quamba_error *err)
 {
     const recipe how = recipe_of(p);
-    const size_t e = (size_t)p->config->d_inner;
-    const float *delta = qm_trace_numbers(p, QM_AT_DELTA, r);
-    const float *u = qm_trace_numbers(p, p->quantized ? QM_AT_SCAN_IN : QM_AT_CONV_OUT, r);
-    const float *b = qm_trace_numbers(p, QM_AT_SCAN_B, r);
     float *h = p->past->h, *decay = p->data[QM_AT_DECAY];
     if (p->step && !p->past->stepped) round_state(p, h, true);
     quamba_status status = show_state(p, QM_AT_STATE_IN, r, h, err);
-    decay_of(p, how, delta, decay);
-    for (size_t n = 0; n < (size_t)p->config->d_state; n++)
-        update(how, decay + n * e, h + n * e, b[n], delta, u, e);
-    sum_up(p, how, h, qm_trace_numbers(p, QM_AT_SCAN_C, r), u,
-           qm_trace_numbers(p, QM_AT_SCAN_SUM, r));
+    update(p, how, r, decay);
     gate(p, how, r);
     if (status == QUAMBA_OK) status = show_state(p, QM_AT_DECAY, r, decay, err);
     if (status == QUAMBA_OK) status = show_state(p, QM_AT_STATE, r, h, err);

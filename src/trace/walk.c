@@ -314,10 +314,19 @@ static void keep_stream(qm_trace_piece *p, const quamba_view *v)
                (size_t)v->n_cols * sizeof(float));
 }
 
+static bool is_cancelled(const qm_trace_walk *walk)
+{
+    return walk->cancelled && walk->cancelled(walk->user);
+}
+
 static void on_edge(void *user, const quamba_view *v)
 {
     qm_trace_piece *p = user;
     const qm_edge edge = qm_edge_of(v);
+    if (p->status == QUAMBA_OK && edge == QM_EDGE_RESIDUAL && is_cancelled(p->walk))
+        p->status =
+            qm_fail(&p->error, QUAMBA_E_CANCELLED, v->position,
+                    "interrupted at token %" PRIu64 " of %zu", v->position, p->walk->n_tokens);
     if (p->status != QUAMBA_OK) return;
     if (v->layer == p->config->n_layer) {
         if (p->walk->layers[v->layer]) on_head(p, edge, v);
@@ -362,9 +371,6 @@ static quamba_status feed_all(qm_trace_piece *p, quamba_session *s, int32_t *tar
         status = feed(p, s, done, n, decode, targets, logprobs, err);
         done += n;
         if (walk->progress) walk->progress(walk->user, done, walk->n_tokens);
-        if (status == QUAMBA_OK && walk->cancelled && walk->cancelled(walk->user))
-            status = qm_fail(err, QUAMBA_E_CANCELLED, done, "interrupted after %zu of %zu tokens",
-                             done, walk->n_tokens);
     }
     return status;
 }
@@ -374,6 +380,13 @@ static quamba_status check(const qm_trace_walk *walk, quamba_error *err)
     const quamba_datapath *dp = walk->model->datapath;
     if (walk->model->grid || dp->conv_in_steps || (!dp->quantized && dp->rotated))
         return qm_fail(err, QUAMBA_E_UNSUPPORTED, 0, "mode %s cannot be traced", dp->id);
+    const uint64_t bytes = qm_trace_walk_bytes(walk);
+    if (bytes > QM_TRACE_MAX_BYTES)
+        return qm_fail(
+            err, QUAMBA_E_LIMIT, bytes,
+            "mode %s looks at the whole prompt: tracing %zu tokens of it takes %.1f GB, at "
+            "most %.1f: trace a shorter text (--tokens) or prompt (--prefill)",
+            dp->id, walk->n_prefill, 1e-9 * (double)bytes, 1e-9 * (double)QM_TRACE_MAX_BYTES);
     if (walk->n_tokens == 0 || walk->n_prefill > walk->n_tokens || walk->first >= walk->n_tokens)
         return qm_fail(err, QUAMBA_E_ARGUMENT, 0,
                        "tokens %zu .. %zu, %zu of them by prefill: there is nothing to trace",

@@ -9,6 +9,9 @@
 
 enum { QM_TRACE_PIECE = 32 /* tokens that are computed together, where the mode allows it */ };
 
+/* Of a walk's values; only a mode that looks at the whole prompt can need more. */
+#define QM_TRACE_MAX_BYTES ((uint64_t)2 << 30)
+
 typedef struct qm_trace_walk {
     const quamba_model *model;
     const int32_t *tokens; /* [n_tokens], from the beginning of the text */
