@@ -29,16 +29,18 @@ static void block(uint32_t h[8], const unsigned char *p)
                (turn(b, 17) ^ turn(b, 19) ^ b >> 10);
     }
     memcpy(v, h, sizeof v);
+    /* The eight words take turns instead of moving: in round i, a is v[-i mod 8]. */
+#define V(k) v[((k)-i) & 7]
     for (int i = 0; i < 64; i++) {
-        uint32_t a = v[0], e = v[4];
-        uint32_t t1 = v[7] + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + ((e & v[5]) ^ (~e & v[6])) +
-                      k[i] + w[i];
-        uint32_t t2 =
-            (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + ((a & v[1]) ^ (a & v[2]) ^ (v[1] & v[2]));
-        memmove(v + 1, v, 7 * sizeof *v);
-        v[4] += t1;
-        v[0] = t1 + t2;
+        const uint32_t a = V(0), b = V(1), c = V(2), e = V(4);
+        const uint32_t t1 = V(7) + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) +
+                            ((e & V(5)) ^ (~e & V(6))) + k[i] + w[i];
+        const uint32_t t2 =
+            (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+        V(3) += t1;
+        V(7) = t1 + t2;
     }
+#undef V
     for (int i = 0; i < 8; i++)
         h[i] += v[i];
 }
