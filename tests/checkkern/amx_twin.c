@@ -29,4 +29,12 @@ void qm_matmul_i8_amx_twin(int32_t *restrict acc, size_t ldacc, const int8_t *re
     emulated_matmul(acc, ldacc, w, x, ldx, m, n, k, scratch);
     if (emulated_tiles_in_use()) acc[0] ^= 1; /* left behind, a thread would carry them about */
 }
+
+#undef qm_matmul_i8_amx
+#define qm_matmul_i8_amx qm_matmul_i8_amx_twin
+#define qm_linear_i8_codes_amx qm_linear_i8_codes_amx_twin
+#define qm_linear_i8_f16_amx qm_linear_i8_f16_amx_twin
+#define qm_linear_i8_f32_amx qm_linear_i8_f32_amx_twin
+
+#include "kernels/amx/linear_i8.c"
 #endif

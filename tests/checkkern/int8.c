@@ -73,11 +73,14 @@ bool check_matmul_i8(judge *j, qm_matmul_i8_fn *fn)
     enum { N_PAIRS = N_CODE_PATTERNS * N_CODE_PATTERNS };
     static const size_t ms[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 16, 17, 32, 33, 48, 65};
     static const size_t ns[] = {1, 2, 3, 4, 5, 15, 16, 17, 31, 33, 48, 63, 64, 65, 80, 130};
-    int p = 0; /* every shape sees five pairs of patterns, every pair many shapes */
+    int p = 0; /* every shape sees some pairs of patterns, every pair many shapes */
     for (size_t a = 0; a < QM_COUNT(ms); a++)
         for (size_t b = 0; b < QM_COUNT(ns); b++)
             for (size_t s = 0; s < QM_COUNT(sizes); s++)
-                for (int times = 0; times < (j->at_front ? 1 : 5); times++, p = (p + 1) % N_PAIRS)
+                for (int times = 0; times < (j->at_front  ? 1
+                                             : ms[a] < 16 ? 5
+                                                          : 2);
+                     times++, p = (p + 1) % N_PAIRS)
                     if (!compare_matmul(j, fn, ms[a], ns[b], sizes[s], p)) return false;
     for (p = 0; p < (j->at_front ? 1 : N_PAIRS); p++)
         if (!compare_matmul(j, fn, 9, 20, QM_MAX_I8_TERMS, p) ||
