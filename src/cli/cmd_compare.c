@@ -133,6 +133,17 @@ static int write_all(const qc_compare *c)
     return status;
 }
 
+/* A file that cannot be written is better known before hours of work than after. */
+static int check_writable(const char *path)
+{
+    quamba_error err = {0};
+    qm_writer *writer = NULL;
+    if (path == NULL) return QC_OK;
+    const quamba_status status = qm_writer_open(&writer, path, &err);
+    qm_writer_close(&writer);
+    return status == QUAMBA_OK ? QC_OK : qc_fail_error(&err);
+}
+
 static int run_compare(const qc_options *opt)
 {
     qc_compare c = {.opt = opt};
@@ -144,7 +155,9 @@ static int run_compare(const qc_options *opt)
         return qc_fail(QC_USAGE, "--resume and --overwrite exclude each other");
     if (opt->first_divergence && opt->edge_tokens == 0)
         return qc_fail(QC_USAGE, "--first-divergence looks at edges: not with --edge-tokens 0");
-    int status = qc_compare_choose(&c);
+    int status = check_writable(opt->csv);
+    if (status == QC_OK) status = check_writable(opt->html);
+    if (status == QC_OK) status = qc_compare_choose(&c);
     if (status == QC_OK) status = qc_compare_open(&c);
     if (status == QC_OK && opt->log_dir != NULL && qm_make_dirs(opt->log_dir, &err) != QUAMBA_OK)
         status = qc_fail_error(&err);

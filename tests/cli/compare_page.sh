@@ -11,13 +11,16 @@ hostile="a<"/"script><script>window.hostile=1<"/"script> \"'&\$é" # a path with
 mkdir -p "$hostile" && cp -r w8a8 "$hostile/q" || exit 1
 
 compare() { "$QUAMBA" compare --quiet --tasks cloze --edge-tokens 64 --reference "$demo" "$@"; }
-compare --modes 0,2-0,2-4,B:3,fp32 --model "B:$hostile/q" --first-divergence --html page.html --json w8a8 >document.json 2>log ||
+compare --modes 0,2-0,2-4,B:3,fp32 --model "B:$hostile/q" --first-divergence --html page.html w8a8 >tables 2>log ||
     { cat log; fail "compare --html"; finish; }
 
 # ---- the file -----------------------------------------------------------------------------------
 grep -nE 'http:|https:|src=|url\(|@import|@include|@DOCUMENT' page.html | cut -c1-200 >found
 [ ! -s found ] || { cat found; fail "the page names another file"; }
 [ "$(grep -c '</script>' page.html)" = 3 ] || fail "an element of the page ends early"
+typed=$(sed -n 's/.*"command":"\(.*\)"}<\/script>.*/\1/p' page.html | sed 's/\\u003c/</g; s/\\"/"/g; s/\\\\/\\/g')
+eval "set -- $typed" && [ "$2" = compare ] && [ "${*: -1}" = w8a8 ] && case " $* " in *" B:$hostile/q "*) ;; *) false ;; esac ||
+    fail "the command cannot be typed again: $typed"
 ends 1 'none/page.html' compare --modes 0,2-0 --html none/page.html w8a8
 [ -z "$(find . -name '*.tmp*' -o -name '.page*')" ] || fail "something half written is left"
 
@@ -29,7 +32,12 @@ browser=$(command -v chromium || command -v chromium-browser || command -v googl
 }
 browse() { # browse ARGUMENTS: a browser without a window, whose own messages are noise
     timeout 120 "$browser" --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --hide-scrollbars \
-        --user-data-dir="$dir/profile" --window-size=1200,900 --virtual-time-budget=3000 "$@" 2>noise
+        --user-data-dir="$dir/profile" --window-size=1200,900 --virtual-time-budget=1000 "$@" 2>noise
+}
+browse --dump-dom 'data:text/html,<p>it works' | grep -q 'it works' || {
+    [ "$failures" = 0 ] || finish
+    echo "SKIPPED: the page of quamba compare is not opened: $browser does not run here: $(tail -n 1 noise)"
+    exit 77
 }
 with_selftest() { # with_selftest PAGE: the page with the test in it
     grep -v '^</body>$\|^</html>$' "$1"

@@ -7,7 +7,6 @@
     const check = (good, what) => good || wrong.push(what);
     const equal = (got, want, what) => check(got === want, `${what}: ${got}, expected ${want}`);
     const all = (selector) => [...document.querySelectorAll(selector)];
-    const frames = () => new Promise((done) => setTimeout(done, 100));
     const pick = (id, value) => {
         const select = document.getElementById(id);
         select.value = value;
@@ -17,7 +16,7 @@
         let shifts = 0;
         new PerformanceObserver((list) => list.getEntries().forEach((entry) => { shifts += entry.value; }))
             .observe({ type: "layout-shift", buffered: true });
-        await frames();
+        await new Promise((done) => setTimeout(done, 100));
         equal(root.dataset.drawn, "yes", "drawn");
         equal(shifts, 0, "layout shift while loading");
         equal(performance.getEntriesByType("resource").length, 0, "files loaded");
@@ -93,7 +92,9 @@
         for (const width of [400, 700]) {
             check(root.scrollWidth <= root.clientWidth, "the page scrolls sideways");
             document.body.style.maxWidth = `${width}px`;
-            await frames();
+            window.dispatchEvent(new Event("resize"));
+            for (const frame of all(".scroll[role=region]").filter((e) => !e.closest("details:not([open])")))
+                equal(frame.tabIndex, frame.scrollWidth > frame.clientWidth ? 0 : -1, `stop of Tab at ${frame.getAttribute("aria-label")}`);
             const out = all("body *").filter((e) => !e.closest(".scroll") && e.getBoundingClientRect().width > 0 &&
                 e.getBoundingClientRect().right > document.body.getBoundingClientRect().right + 1);
             equal(out.map((e) => `${e.tagName}.${e.getAttribute("class")}`).slice(0, 3).join(), "", `what leaves a page of ${width} pixels`);

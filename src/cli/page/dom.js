@@ -21,6 +21,12 @@ function drawing(width, height, attributes, ...children) {
 const text = (x, y, attributes, string) => svg("text", { x, y, ...attributes }, string);
 const line = (x1, y1, x2, y2, attributes) => svg("line", { x1, y1, x2, y2, ...attributes });
 
+/* A frame that scrolls is reached by Tab, so that keys can scroll it; others are no stop on the way. */
+function reachScrolling() {
+    for (const frame of document.querySelectorAll(".scroll[role=region]"))
+        frame.tabIndex = frame.scrollWidth > frame.clientWidth ? 0 : -1;
+}
+
 /* A table in a frame of its own that scrolls where it is too wide.  heads: texts; rows: of texts or
  * {text, class, title}; the first column heads its row, the other columns are numbers unless plain
  * holds their index. */
@@ -33,7 +39,7 @@ function table(caption, heads, rows, plain = []) {
         return column === 0 ? html("th", { ...attributes, scope: "row" }, string)
                             : html("td", attributes, string);
     };
-    return html("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": caption },
+    return html("div", { class: "scroll", role: "region", tabindex: -1, "aria-label": caption },
         html("table", {},
             html("caption", {}, caption),
             html("thead", {}, html("tr", {},

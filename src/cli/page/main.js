@@ -41,6 +41,7 @@
             drawHeatTable(doc, state, index, grid);
         }
         drawCell(doc, state, index, histograms, width);
+        reachScrolling();
     }
     function focusCell() {
         const cell = document.querySelector('[role="gridcell"][tabindex="0"]');
@@ -68,15 +69,16 @@
     const nameTheme = () => { byId("theme").textContent = document.documentElement.dataset.theme === "dark" ? "Light" : "Dark"; };
     byId("theme").addEventListener("click", () => { window.applyTheme(true); nameTheme(); });
     nameTheme();
+    document.addEventListener("toggle", reachScrolling, true); /* a table that was folded */
     drawHeader(doc);
     drawPathTable(doc);
     drawParting(doc);
     draw();
     let drawn = byId("scores").clientWidth;
-    new ResizeObserver(() => requestAnimationFrame(() => {
+    window.addEventListener("resize", () => {
         const width = byId("scores").clientWidth;
         if (width !== drawn) { drawn = width; draw(); }
-    })).observe(byId("scores"));
+    });
     delete document.documentElement.dataset.drawing;
     document.documentElement.dataset.drawn = "yes";
 })();
