@@ -95,24 +95,26 @@ QM_MATVEC(qm_matvec_bf16_avx2, uint16_t, widen_bf16)
 #undef QM_MATVEC
 
 /* A tile of x rows by four w rows.  The sixteen lanes of its outputs do not fit the registers, so
- * lanes 0..7 are summed over all of k first, then lanes 8..15. */
-enum { QM_TILE_X = 3, QM_TILE_W = 4, QM_BLOCK_X = 96 };
+ * lanes 0..7 are summed over a stretch of terms first, then lanes 8..15, whose halves of the cache
+ * lines are still there. */
+enum { QM_TILE_X = 3, QM_TILE_W = 4, QM_BLOCK_X = 96, QM_STRETCH = 32 * QM_LANES };
 
-QM_TILE_INLINE void half_tile(__m256 acc[QM_TILE_X][QM_TILE_W], const float *restrict w,
+QM_TILE_INLINE void half_tile(__m256 acc[QM_TILE_X][QM_TILE_W], const float *restrict w, size_t ldw,
                               const float *restrict x, size_t ldx, size_t k, const size_t rows,
                               const size_t side)
 {
+    __m256 sum[QM_TILE_X][QM_TILE_W];
     QM_UNROLL for (size_t i = 0; i < rows; i++) QM_UNROLL for (size_t j = 0; j < QM_TILE_W; j++)
-        acc[i][j] = _mm256_setzero_ps();
+        sum[i][j] = acc[i][j];
     size_t at = side * QM_VEC;
     for (; at + QM_VEC <= k; at += QM_LANES) {
         __m256 ws[QM_TILE_W];
-        QM_UNROLL for (size_t j = 0; j < QM_TILE_W; j++) ws[j] = _mm256_loadu_ps(w + j * k + at);
+        QM_UNROLL for (size_t j = 0; j < QM_TILE_W; j++) ws[j] = _mm256_loadu_ps(w + j * ldw + at);
         QM_UNROLL for (size_t i = 0; i < rows; i++)
         {
             __m256 xs = _mm256_loadu_ps(x + i * ldx + at);
-            QM_UNROLL for (size_t j = 0; j < QM_TILE_W; j++) acc[i][j] =
-                _mm256_fmadd_ps(ws[j], xs, acc[i][j]);
+            QM_UNROLL for (size_t j = 0; j < QM_TILE_W; j++) sum[i][j] =
+                _mm256_fmadd_ps(ws[j], xs, sum[i][j]);
         }
     }
     if (at < k) {
@@ -120,10 +122,12 @@ QM_TILE_INLINE void half_tile(__m256 acc[QM_TILE_X][QM_TILE_W], const float *res
         QM_UNROLL for (size_t i = 0; i < rows; i++)
         {
             __m256 xs = _mm256_maskload_ps(x + i * ldx + at, mask);
-            QM_UNROLL for (size_t j = 0; j < QM_TILE_W; j++) acc[i][j] =
-                fma_first(acc[i][j], _mm256_maskload_ps(w + j * k + at, mask), xs, mask);
+            QM_UNROLL for (size_t j = 0; j < QM_TILE_W; j++) sum[i][j] =
+                fma_first(sum[i][j], _mm256_maskload_ps(w + j * ldw + at, mask), xs, mask);
         }
     }
+    QM_UNROLL for (size_t i = 0; i < rows; i++) QM_UNROLL for (size_t j = 0; j < QM_TILE_W; j++)
+        acc[i][j] = sum[i][j];
 }
 
 /* Four sums of eight lanes each, halved together. */
@@ -147,8 +151,13 @@ QM_TILE_INLINE void tile(float *restrict y, size_t ldy, const float *restrict w,
                          const float *restrict x, size_t ldx, size_t k, const size_t rows)
 {
     __m256 lo[QM_TILE_X][QM_TILE_W], hi[QM_TILE_X][QM_TILE_W];
-    half_tile(lo, w, x, ldx, k, rows, 0);
-    half_tile(hi, w, x, ldx, k, rows, 1);
+    QM_UNROLL for (size_t i = 0; i < rows; i++) QM_UNROLL for (size_t j = 0; j < QM_TILE_W; j++)
+        lo[i][j] = hi[i][j] = _mm256_setzero_ps();
+    for (size_t at = 0; at < k; at += QM_STRETCH) {
+        const size_t n = k - at < QM_STRETCH ? k - at : QM_STRETCH;
+        half_tile(lo, w + at, k, x + at, ldx, n, rows, 0);
+        half_tile(hi, w + at, k, x + at, ldx, n, rows, 1);
+    }
     QM_UNROLL for (size_t i = 0; i < rows; i++)
     {
         QM_UNROLL for (size_t j = 0; j < QM_TILE_W; j++) lo[i][j] =
