@@ -11,7 +11,7 @@ echo "compiler  $("$(cache CMAKE_C_COMPILER)" --version | head -n 1), $(cache CM
 for model in models/demo "--shape 130m"; do
     printf '\n$ quamba bench %s\n' "$model"
     # shellcheck disable=SC2086 # an option and its value
-    "$build/quamba" bench $model
+    "$build/quamba" bench $model --per-operator
 done
 printf '\n$ checkkern --bench\n'
 "$build/tests/checkkern" --bench
