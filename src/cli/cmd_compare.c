@@ -13,12 +13,16 @@ enum { RECORD_BYTES = 256 << 20 }; /* for the first run's edges */
 /* ---- scores -----------------------------------------------------------------------------------
  */
 
-static int score_all(qc_compare *c)
+/* *n_scored: runs that have all their scores. */
+static int score_all(qc_compare *c, size_t *n_scored)
 {
     int status = QC_OK;
-    for (size_t i = 0; i < c->n_runs; i++)
-        for (size_t t = 0; t < qc_compare_n_tasks(c) && status == QC_OK; t++)
-            status = qc_eval_score(&c->runs[i].eval, &c->runs[i].eval.runs[t]);
+    for (*n_scored = 0; *n_scored < c->n_runs; ++*n_scored)
+        for (size_t t = 0; t < qc_compare_n_tasks(c); t++) {
+            qc_eval *eval = &c->runs[*n_scored].eval;
+            status = qc_eval_score(eval, &eval->runs[t]);
+            if (status != QC_OK) return status;
+        }
     return status;
 }
 
@@ -133,6 +137,16 @@ static int write_all(const qc_compare *c)
     return status;
 }
 
+/* What an interrupted comparison has: the scores of the runs that are through. */
+static void print_scores(qc_compare *c, size_t n_scored)
+{
+    const size_t n_runs = c->n_runs;
+    qm_comparison_free(&c->edges);
+    c->n_runs = n_scored;
+    if (n_scored > 0 && !c->opt->json) qc_compare_print(c);
+    c->n_runs = n_runs;
+}
+
 /* A file that cannot be written is better known before hours of work than after. */
 static int check_writable(const char *path)
 {
@@ -162,9 +176,11 @@ static int run_compare(const qc_options *opt)
     if (status == QC_OK && opt->log_dir != NULL && qm_make_dirs(opt->log_dir, &err) != QUAMBA_OK)
         status = qc_fail_error(&err);
     if (status == QC_OK) qc_catch_interrupts();
-    if (status == QC_OK) status = score_all(&c);
+    size_t n_scored = 0;
+    if (status == QC_OK) status = score_all(&c, &n_scored);
     if (status == QC_OK) status = compare_edges(&c);
     if (status == QC_OK) status = write_all(&c);
+    if (status == QC_INTERRUPTED) print_scores(&c, n_scored);
     qc_compare_free(&c);
     return status;
 }

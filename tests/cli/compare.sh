@@ -113,7 +113,7 @@ grep -q 'SQNR' "$dir/out" && fail "--edge-tokens 0 shows edges"
 ends 0 '^residual +23 ' "$QUAMBA" compare --limit 1 --edge-tokens 16 --modes 0,2-4 --verbose "$w8a8"
 
 # ---- records: killed, then resumed: nothing is lost, nothing differs ----
-keep=(--limit 30 --edge-tokens 16 --modes 0,2-4 --threads 1 --json)
+keep=(--limit 30 --edge-tokens 16 --modes 0,2-4 --threads 1)
 start_slow() { # until some records of the second run are there
     "$QUAMBA" compare "${keep[@]}" --log-dir "$1" "$w8a8" >"$dir/out" 2>"$dir/err" &
     slow=$!
@@ -123,12 +123,12 @@ start_slow() { # until some records of the second run are there
     done
     fail "no record was written"
 }
-"$QUAMBA" compare "${keep[@]}" --log-dir "$dir/logs" "$w8a8" >"$dir/long.json" || fail "30 items"
+"$QUAMBA" compare "${keep[@]}" --json --log-dir "$dir/logs" "$w8a8" >"$dir/long.json" || fail "30 items"
 start_slow "$dir/killed"
 kill -9 $slow
 wait $slow 2>/dev/null
 ends 2 'unfinished run; --resume goes on with it' "$QUAMBA" compare "${keep[@]}" --log-dir "$dir/killed" "$w8a8"
-ends 0 '30 items were taken from' "$QUAMBA" compare "${keep[@]}" --resume --log-dir "$dir/killed" "$w8a8"
+ends 0 '30 items were taken from' "$QUAMBA" compare "${keep[@]}" --json --resume --log-dir "$dir/killed" "$w8a8"
 cmp "$dir/out" "$dir/long.json" || fail "the result after a resume differs"
 cmp "$dir/killed/w8a8.2-4.cloze.limit30.jsonl" "$dir/logs/w8a8.2-4.cloze.limit30.jsonl" || fail "records after a resume differ"
 start_slow "$dir/stopped"
@@ -137,7 +137,9 @@ wait $slow
 status=$?
 [ $status = 130 ] || fail "Ctrl-C: status $status"
 grep -q 'interrupted after [0-9]* of 30 items of cloze; .*--resume' "$dir/err" || fail "Ctrl-C is not explained: $(cat "$dir/err")"
-ends 0 'items were taken from' "$QUAMBA" compare "${keep[@]}" --resume --log-dir "$dir/stopped" "$w8a8"
+grep -q '^ *0  *0\.' "$dir/out" || fail "Ctrl-C: the scores of the run that is through are not shown"
+grep -q '^ *2-4' "$dir/out" && fail "Ctrl-C: scores of a run that is not through"
+ends 0 'items were taken from' "$QUAMBA" compare "${keep[@]}" --json --resume --log-dir "$dir/stopped" "$w8a8"
 cmp "$dir/out" "$dir/long.json" || fail "the result after Ctrl-C and a resume differs"
 
 # ---- mistakes: named, nothing scored ----
