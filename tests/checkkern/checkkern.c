@@ -357,7 +357,8 @@ bool check_scan_mamba_f32(judge *j, qm_scan_mamba_f32_fn *fn)
 /* Hadamard transforms of whole vectors (m = 1) and with a mixing matrix of any signs. */
 bool check_hadamard_f32(judge *j, qm_hadamard_f32_fn *fn)
 {
-    static const size_t widths[] = {1, 2, 4, 8, 16, 32, 64, 128, 256}, ms[] = {1, 12, 20, 40};
+    static const size_t widths[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096},
+                        ms[] = {1, 12, 20, 40, 41};
     for (size_t a = 0; a < sizeof widths / sizeof widths[0]; a++)
         for (size_t b = 0; b < sizeof ms / sizeof ms[0]; b++)
             for (int p = 0; p < N_PATTERNS; p++) {
@@ -378,9 +379,13 @@ bool check_hadamard_f32(judge *j, qm_hadamard_f32_fn *fn)
                     !judge_canaries(j, 2, n * sizeof(float)) ||
                     !judge_canaries(j, 3, n * sizeof(float)))
                     return false;
-                if (m == 12 && width == 128 && p == RANDOM)
-                    JUDGE_BENCH(j, "12 x 128", (double)n, "G/s",
-                                fn(got, scratch, signs, m, width, 0.3f));
+                if (p == RANDOM && width == 128 && m < 41)
+                    JUDGE_BENCH(j,
+                                m == 12   ? "12 x 128"
+                                : m == 40 ? "40 x 128"
+                                : m == 20 ? "20 x 128"
+                                          : "128",
+                                (double)n, "G/s", fn(got, scratch, signs, m, width, 0.3f));
             }
     return true;
 }

@@ -1,13 +1,15 @@
 /* Floats and sums to INT8 codes, and the convolution of codes. */
 #include "kernels/avx512vnni/codes.h"
 
+/* divides: false where the scale is 1, and dividing would change nothing. */
 static inline size_t quantize(int8_t *restrict q, const float *restrict x, float scale, size_t n,
-                              bool away)
+                              bool away, bool divides)
 {
     size_t lost = 0;
     for (size_t i = 0; i < n; i += QM_WIDE) {
         __mmask16 mask = qm_mask_avx512(n - i);
-        __m512 v = _mm512_div_ps(_mm512_maskz_loadu_ps(mask, x + i), _mm512_set1_ps(scale));
+        __m512 v = _mm512_maskz_loadu_ps(mask, x + i);
+        if (divides) v = _mm512_div_ps(v, _mm512_set1_ps(scale));
         lost +=
             away ? qm_put_away_avx512(q + i, v, mask) : qm_put_even_avx512(q + i, v, mask, false);
     }
@@ -17,13 +19,14 @@ static inline size_t quantize(int8_t *restrict q, const float *restrict x, float
 size_t qm_quantize_even_i8_avx512vnni(int8_t *restrict q, const float *restrict x, float scale,
                                       size_t n)
 {
-    return quantize(q, x, scale, n, false);
+    return quantize(q, x, scale, n, false, true);
 }
 
 size_t qm_quantize_away_i8_avx512vnni(int8_t *restrict q, const float *restrict x, float scale,
                                       size_t n)
 {
-    return quantize(q, x, scale, n, true);
+    return scale == 1.0f ? quantize(q, x, scale, n, true, false)
+                         : quantize(q, x, scale, n, true, true);
 }
 
 size_t qm_requantize_i8_avx512vnni(int8_t *restrict q, const int32_t *restrict acc, float first,
