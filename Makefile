@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 inner = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL BUILD=$(BUILD) JOBS=$(JOBS) # an inner make counts its own jobs
 .NOTPARALLEL:
-.PHONY: all configure demo test check check-full bench install clean
+.PHONY: all configure demo test check check-full check-hw bench install clean
 
 all: configure
 	@$(inner) cmake --build $(BUILD) -j $(JOBS)
@@ -19,6 +19,9 @@ test: all
 check check-full: all
 	@tools/setup.sh --check
 	@$(inner) tools/$(subst -,_,$@).sh
+check-hw: all
+	@tools/setup.sh --hw
+	@$(inner) tools/check_hw.sh
 bench: all
 	@$(inner) tools/bench.sh
 install: all

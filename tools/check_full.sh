@@ -39,6 +39,8 @@ fuzz() {
     return $status
 }
 
+hardware() { BUILD=$build tools/check_hw.sh || [ $? = 77 ]; }
+
 full_test() { # as ctest runs a test; 77 is skipped, and said so
     QUAMBA=$build/quamba QUAMBA_SOURCE_DIR=$PWD QUAMBA_BUILD_DIR=$build \
         QUAMBA_SHARED_DIR=${QUAMBA_SHARED_DIR:-$PWD/../shared} bash "$1" || [ $? = 77 ]
@@ -52,6 +54,7 @@ for cpu in $(cpu_names); do
 done
 step "exp, log and their kin over every float" env QUAMBA_EXHAUSTIVE=1 "$build/tests/test_fmath"
 step "kernels over every float" "$build/tests/checkkern" --exhaustive
+step "hardware example: all vectors, both simulators" hardware
 step "fuzz targets build" preset fuzz
 for source in tests/fuzz/fuzz_*.c; do
     [ ! -e "$source" ] || step "$(basename "$source" .c), ${FUZZ_SECONDS:-20}s" fuzz "$(basename "$source" .c)"

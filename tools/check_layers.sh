@@ -11,7 +11,7 @@ files=$(find include src hw -type f \( -name '*.[ch]' -o -name '*.def' -o -name 
 awk '
 BEGIN {
     n = split("base 0 op 0.5 format 1 tokenizer 1 kernels 1 lut 1 cuda 2 model 2 datapath 2 " \
-              "count 3 runtime 3 quant 4 eval 4 verify 4 trace 4 cli 5 hls 1 dpi 1", word, " ")
+              "count 3 runtime 3 quant 4 eval 4 verify 4 trace 4 cli 5 hls 1 dpi 1 sim 2", word, " ")
     for (i = 1; i < n; i += 2) level[word[i]] = word[i + 1]
 }
 function complain(why) {

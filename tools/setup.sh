@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that the build needs, when one is missing and this user may install.
 #     tools/setup.sh            what `make`, `make demo` and `make test` need
+#     tools/setup.sh --hw       also the simulators of `make check-hw`
 #     tools/setup.sh --check    also what `make check` and `make check-full` need
 #     tools/setup.sh --browser  also the browser that opens the page of `quamba compare` (100 MB)
 # Silent and instant when everything is there.  Otherwise prints what it does, or, without the
@@ -14,12 +15,14 @@ extras="clang:clang clang-format:clang-format g++:g++ file/libomp.so:libomp-dev
 file/libclang_rt.fuzzer-*.a:libclang-rt-dev aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu
 /usr/aarch64-linux-gnu/include/stdio.h:libc6-dev-arm64-cross qemu-aarch64:qemu-user
 py/scipy:python3-scipy"
+simulators="verilator:verilator iverilog:iverilog g++:g++"
 
 case "${1:-}" in
 '') ;;
---check) needs="$needs $extras" ;;
+--check) needs="$needs $extras $simulators" ;;
+--hw) needs="$needs $simulators" ;;
 --browser) needs="$needs chromium:chromium" ;;
-*) echo "usage: tools/setup.sh [--check|--browser]" >&2; exit 2 ;;
+*) echo "usage: tools/setup.sh [--check|--hw|--browser]" >&2; exit 2 ;;
 esac
 
 has() {
