@@ -113,7 +113,7 @@ static void fail_in_turn(const char *mode, qm_trace_format format)
         assert_non_null(mkdtemp(parent));
         snprintf(directory, sizeof directory, "%s/t", parent);
     }
-    assert_in_range(turn, 30, 9999); /* that many were refused before one run went through */
+    assert_in_range(turn, 45, 9999); /* that many were refused before one run went through */
     for (turn = 0;;) {
         failing_call = n_calls + ++turn;
         quamba_status status = verify(model, directory, &err);
@@ -122,7 +122,7 @@ static void fail_in_turn(const char *mode, qm_trace_format format)
         if (status != QUAMBA_E_NOMEM)
             fail_msg("mode %s, call %zu: %d %s", mode, turn, status, err.message);
     }
-    assert_in_range(turn, 30, 9999);
+    assert_in_range(turn, 45, 9999);
     clear(parent);
     quamba_model_close(&model);
 }
