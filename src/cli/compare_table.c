@@ -198,6 +198,27 @@ static void print_difference(const char *label, uint64_t count)
     if (count > 0) printf("    %16s  %llu\n", label, (unsigned long long)count);
 }
 
+/* One by one up to 8, further away in ranges that double. */
+static void print_code_differences(const qm_parting *p)
+{
+    static const int32_t bounds[] = {-255, -128, -64, -32, -16, -8, -7, -6, -5, -4, -3, -2, -1, 0,
+                                     1,    2,    3,   4,   5,   6,  7,  8,  9,  17, 33, 65, 129};
+    char label[48];
+    for (size_t i = 0; i < QM_COUNT(bounds); i++) {
+        const int32_t first = bounds[i], last = i + 1 < QM_COUNT(bounds) ? bounds[i + 1] - 1 : 255;
+        uint64_t count = 0;
+        for (int32_t d = first; d <= last; d++)
+            count += p->codes[d + 255];
+        if (first < last)
+            snprintf(label, sizeof label, "%+d..%+d", (int)first, (int)last);
+        else if (first == 0 && p->in_steps)
+            snprintf(label, sizeof label, "within 1/2");
+        else
+            snprintf(label, sizeof label, "%+d", (int)first);
+        print_difference(label, count);
+    }
+}
+
 static void print_parting(const qc_compare *c, size_t run)
 {
     const size_t at = qm_compared_parting(&c->edges, run);
@@ -217,10 +238,7 @@ static void print_parting(const qc_compare *c, size_t run)
            (unsigned long long)p->n_differ,
            (unsigned long long)c->edges.runs[run].edges[at].n_compared, c->runs[run].name,
            c->runs[0].name, qc_parting_unit(p));
-    for (int32_t d = -255; !p->in_ulps && d <= 255; d++) {
-        snprintf(label, sizeof label, "%+d", (int)d);
-        print_difference(label, p->codes[d + 255]);
-    }
+    if (!p->in_ulps) print_code_differences(p);
     for (int b = QM_ULP_BUCKETS - 2; p->in_ulps && b >= 0; b--) {
         qc_ulp_label(label, sizeof label, false, b);
         print_difference(label, p->ulps[0][b]);
