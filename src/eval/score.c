@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 enum {
-    BATCH_TOKENS = 512,  /* rows enough to be bound by arithmetic, few enough to lose little */
+    BATCH_TOKENS = 1024, /* rows enough to be bound by arithmetic, few enough to lose little */
     BATCH_SESSIONS = 32, /* in decode every session adds one row */
     CHUNK_TOKENS = 256   /* between two questions whether to go on */
 };
@@ -67,7 +67,9 @@ void qm_scorer_free(qm_scorer **scorer)
 
 bool qm_scorer_is_full(const qm_scorer *scorer, size_t n_sequences, size_t n_tokens)
 {
-    return n_sequences >= scorer->max_sessions || (!scorer->decode && n_tokens >= BATCH_TOKENS);
+    if (n_sequences >= scorer->max_sessions) return true;
+    /* One more of this size would leave a pass with few rows, as dear as a full one. */
+    return !scorer->decode && n_sequences > 0 && n_tokens + n_tokens / n_sequences > BATCH_TOKENS;
 }
 
 /* Room for a run; all that a run allocates, and only when it is larger than any before. */
