@@ -38,6 +38,22 @@ layers=$((24 * (2 * 3735552 + 125952 + 3 * 4 * 1536) + 768 * 4))
 state=$((24 * 1536 * (4 + 16) * 4))
 sizes fp32 f16 $((layers + 2 * matrix)) $((layers + 2 * matrix + state)) $state --mode fp32
 
+# as many threads as the process may use cores, and no more
+cores() { "$@" "$QUAMBA" bench "$QUAMBA_SOURCE_DIR/models/demo" "${short[@]}" --json | grep -o '"threads": [0-9]*'; }
+one=$(cores taskset -c "$(taskset -cp $$ | sed 's/.*: //; s/[-,].*//')")
+[ "$one" = '"threads": 1' ] || fail "on one core: $one"
+[ "$(cores env)" = "\"threads\": $(nproc)" ] || fail "$(cores env), nproc says $(nproc)"
+
+# --sessions: tokens of all of them
+"$QUAMBA" bench "$QUAMBA_SOURCE_DIR/models/demo" "${short[@]}" --sessions 3 --json > "$dir/sessions.json" || fail "--sessions"
+python3 - "$dir/sessions.json" << 'PY' || fail "--sessions 3: not three tokens per step"
+import json, sys
+bench = json.load(open(sys.argv[1]))
+assert bench["sessions"] == 3
+assert abs(bench["decode_tokens_per_s"] * bench["tpot_ms"] / 3000 - 1) < 1e-9
+PY
+refuse "--sessions" --shape 130m --sessions 0
+
 # --per-operator: every operator has its time and the work that quamba count gives it
 "$QUAMBA" bench "$QUAMBA_SOURCE_DIR/models/demo" --prompt-len 300 --gen-len 2 --repeat 1 --per-operator --json > "$dir/stages.json" ||
     fail "--per-operator"
