@@ -4,6 +4,7 @@
  * QUAMBA_UPDATE_GOLDEN=1 rewrites the file, and the diff is part of the review. */
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/mem.h"
 #include "base/text.h"
 #include "kernels/cpu.h"
 #include "runtime/edges.h"
@@ -133,7 +134,9 @@ static void test_hashes(void **state)
     qm_text_free(&want);
     model->config.n_layer = 2; /* threads that wait for each other take long on a busy machine */
     describe_all(&want, model, "native", 1);
-    for (int32_t n_threads = 2; n_threads <= 3; n_threads++) {
+    static const int32_t counts[] = {2, 3, 8};
+    for (size_t i = 0; i < QM_COUNT(counts); i++) {
+        const int32_t n_threads = counts[i];
         qm_text got = {0};
         describe_all(&got, model, "native", n_threads);
         print_message("%" PRId32 " threads, two layers: %zu bytes\n", n_threads, got.size);

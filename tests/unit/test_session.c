@@ -206,7 +206,7 @@ static void test_threads_and_cpus(void **state)
         uint64_t want = run_text(s, N_PROMPT);
         quamba_session_free(&s);
         for (size_t c = 0; c < sizeof cpus / sizeof cpus[0]; c++)
-            for (int32_t threads = 1; threads <= 4; threads += 3) {
+            for (int32_t threads = 1; threads <= 8; threads += 7) {
                 if (qm_cpu_select(cpus[c]) == -2) continue; /* not on this processor */
                 s = new_session(model, cpus[c], threads, 50);
                 assert_true(run_text(s, N_PROMPT) == want);

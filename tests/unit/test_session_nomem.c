@@ -147,23 +147,48 @@ static void test_growth(void **state)
     assert_true(n_rows > 0);
 }
 
-static void test_steps_do_not_allocate(void **state)
+/* Neither steps, alone or together, nor a prompt: its passes use the same scratch however long it
+ * is.  A mode that looks at the whole prompt has scratch for all of it: here for MAX_ROWS. */
+static void test_runs_do_not_allocate(void **state)
 {
     (void)state;
+    enum { MAX_ROWS = 64, N_LONG = 8192 };
+    int32_t *prompt = malloc(N_LONG * sizeof *prompt);
+    assert_non_null(prompt);
+    for (int i = 0; i < N_LONG; i++)
+        prompt[i] = tokens[i % N_TOKENS];
     for (size_t m = 0; quamba_datapath_at(m); m++) {
+        const quamba_datapath *dp = quamba_datapath_at(m);
         quamba_model *model = NULL;
-        quamba_session *s = NULL;
+        quamba_session *s = NULL, *beside = NULL;
         quamba_error err;
         const float *logits;
-        assert_int_equal(new_model(&model, quamba_datapath_at(m), &err), QUAMBA_OK);
-        assert_int_equal(new_session(&s, model, 8, &err), QUAMBA_OK);
+        assert_int_equal(new_model(&model, dp, &err), QUAMBA_OK);
+        assert_int_equal(new_session(&s, model, MAX_ROWS, &err), QUAMBA_OK);
+        assert_int_equal(new_session(&beside, model, 1, &err), QUAMBA_OK);
+        quamba_job jobs[2];
+        for (int i = 0; i < 2; i++)
+            jobs[i] = (quamba_job){.session = i == 0 ? s : beside,
+                                   .tokens = tokens,
+                                   .n_tokens = 1,
+                                   .decode = true,
+                                   .want_logits = true};
         size_t before = n_calls;
         for (int32_t i = 0; i < 10; i++)
             assert_int_equal(quamba_session_step(s, tokens[i], &logits, &err), QUAMBA_OK);
-        assert_int_equal(n_calls, before);
+        const size_t n = qm_sees_whole_prompt(dp) ? MAX_ROWS : N_LONG;
+        assert_int_equal(quamba_session_prefill(s, prompt, n, &logits, &err), QUAMBA_OK);
+        if (n_calls != before) fail_msg("mode %s: %zu allocations", dp->id, n_calls - before);
+        assert_int_equal(quamba_session_run(jobs, 2, &err), QUAMBA_OK);
+        before++; /* for the logits of several rows: the first time, then never again */
+        for (int32_t i = 0; i < 10; i++)
+            assert_int_equal(quamba_session_run(jobs, 2, &err), QUAMBA_OK);
+        if (n_calls != before) fail_msg("mode %s: %zu allocations", dp->id, n_calls - before + 1);
+        quamba_session_free(&beside);
         quamba_session_free(&s);
         quamba_model_close(&model);
     }
+    free(prompt);
 }
 
 int main(void)
@@ -171,7 +196,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_call_may_fail),
         cmocka_unit_test(test_growth),
-        cmocka_unit_test(test_steps_do_not_allocate),
+        cmocka_unit_test(test_runs_do_not_allocate),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }
