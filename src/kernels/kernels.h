@@ -11,6 +11,7 @@
 #include "kernels/cpu.h"
 #include "op/lanes.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -92,6 +93,12 @@ typedef void qm_scan_se_f32_fn(const qm_scan_f32_args *args);
  *         h[s][c] = fma(exp2(delta[c] * a[s][c]), h[s][c], b[s] * du)
  *         out     = fma(h[s][c], c_[s], out) */
 typedef void qm_scan_mamba_f32_fn(const qm_scan_f32_args *args);
+
+/* Upstream's decode step with an INT8 state: scan_ref_f32 of one token (n_rows is 1), y being that
+ * of the state as computed, which then goes onto the grid: h = scale * q, q the code of (100 h) /
+ * (100 scale), ties to even, or if away of h / scale, ties away from zero.  Returns how many codes
+ * saturated or were NaN. */
+typedef size_t qm_scan_step_i8_fn(const qm_scan_f32_args *args, float scale, bool away);
 
 /* y[i] = y[i] * (z[i] / (1 + exp(-z[i]))), in place */
 typedef void qm_gate_ref_f32_fn(float *restrict y, const float *restrict z, size_t n);
@@ -203,6 +210,7 @@ typedef struct qm_kernels {
     qm_scan_ref_f32_fn *scan_ref_f32;
     qm_scan_se_f32_fn *scan_se_f32;
     qm_scan_mamba_f32_fn *scan_mamba_f32;
+    qm_scan_step_i8_fn *scan_step_i8;
     qm_gate_ref_f32_fn *gate_ref_f32;
     qm_gate_sigmoid_f32_fn *gate_sigmoid_f32;
     qm_matvec_i8_fn *matvec_i8;

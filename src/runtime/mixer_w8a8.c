@@ -119,15 +119,15 @@ static void project_dt(const qm_thread *t, int32_t layer, qm_range channels)
     }
 }
 
-/* The state as a device keeps it between steps, after a step or at the hand-over from a prefill.
- * Upstream forms the code after a step as 100 h / 100 s to even, at the hand-over as h / s with
- * ties away from zero. */
+/* The state as a device keeps it between steps, at the hand-over from a prefill or, in half, after
+ * a step.  Upstream forms the code after a step as 100 h / 100 s to even, at the hand-over as h / s
+ * with ties away from zero. */
 static void round_state(const qm_thread *t, const qm_segment *seg, int32_t layer, float *state,
-                        size_t n, bool handed_over)
+                        size_t n)
 {
     const quamba_session *s = t->s;
     const qm_state kind = s->model->datapath->knobs.state;
-    const bool away = kind == QM_STATE_I8STEP_AWAY || (kind == QM_STATE_I8END && handed_over);
+    const bool away = kind == QM_STATE_I8STEP_AWAY || kind == QM_STATE_I8END;
     const size_t e = (size_t)s->model->config.d_inner;
     const float scale = s->model->layers[layer].scales.h;
     for (int32_t k = 0; k < s->model->config.d_state; k++) {
@@ -227,9 +227,14 @@ static void gate(const qm_thread *t, const qm_layer *l, recipe how, size_t row, 
     if (s->model->datapath->knobs.y == QM_Y_F16) s->kernels.round_f16(y, n);
 }
 
-static void run_scan(const qm_kernels *kernels, recipe how, const qm_scan_f32_args *args)
+/* Returns how many codes of an INT8 state were lost after a step. */
+static size_t run_scan(const qm_thread *t, const qm_layer *l, recipe how,
+                       const qm_scan_f32_args *args)
 {
-    if (how.step8 || how.scan == QM_SCAN_REF)
+    const qm_kernels *kernels = &t->s->kernels;
+    const bool away = t->s->model->datapath->knobs.state == QM_STATE_I8STEP_AWAY;
+    if (how.step8) return kernels->scan_step_i8(args, l->scales.h, away);
+    if (how.scan == QM_SCAN_REF)
         kernels->scan_ref_f32(args);
     else if (how.scan == QM_SCAN_FUSED)
         kernels->scan_f32(args);
@@ -237,6 +242,7 @@ static void run_scan(const qm_kernels *kernels, recipe how, const qm_scan_f32_ar
         kernels->scan_se_f32(args);
     else
         kernels->scan_mamba_f32(args);
+    return 0;
 }
 
 /* A for the scan: as bound, or times log2(e) for the kernel that takes powers of two. */
@@ -261,33 +267,34 @@ static void scan(const qm_thread *t, const qm_segment *seg, int32_t layer, qm_ra
     const recipe how = recipe_of(t, seg);
     const bool rounds = seg->decode && s->model->datapath->knobs.state != QM_STATE_F32;
     float *state = seg->session->ssm_state + (size_t)layer * n_state * e + at;
-    if (rounds && !seg->session->on_grid) round_state(t, seg, layer, state, n, true);
+    if (rounds && !seg->session->on_grid) round_state(t, seg, layer, state, n);
     for (size_t r = 0; r < (size_t)seg->n_rows; r++) {
         const size_t row = (size_t)seg->first_row + r;
         time_step(t, l, how, row * e + at, n, at);
         input_output_vectors(t, l, layer, (int32_t)row, t->bc + r * 2 * n_state);
     }
     const size_t first = (size_t)seg->first_row * e + at;
-    run_scan(&s->kernels, how,
-             &(qm_scan_f32_args){.y = s->xz + first,
-                                 .h = state,
-                                 .u = s->u + first,
-                                 .delta = s->delta + first,
-                                 .a = decay_rates(t, l, how, range),
-                                 .b = t->bc,
-                                 .c = t->bc + n_state,
-                                 .d = l->d + at,
-                                 .ld_y = e,
-                                 .ld_u = e,
-                                 .ld_delta = e,
-                                 .ld_bc = 2 * n_state,
-                                 .ld_state = e,
-                                 .n_rows = (size_t)seg->n_rows,
-                                 .n = n,
-                                 .d_state = n_state});
+    const size_t lost = run_scan(t, l, how,
+                                 &(qm_scan_f32_args){.y = s->xz + first,
+                                                     .h = state,
+                                                     .u = s->u + first,
+                                                     .delta = s->delta + first,
+                                                     .a = decay_rates(t, l, how, range),
+                                                     .b = t->bc,
+                                                     .c = t->bc + n_state,
+                                                     .d = l->d + at,
+                                                     .ld_y = e,
+                                                     .ld_u = e,
+                                                     .ld_delta = e,
+                                                     .ld_bc = 2 * n_state,
+                                                     .ld_state = e,
+                                                     .n_rows = (size_t)seg->n_rows,
+                                                     .n = n,
+                                                     .d_state = n_state});
+    qm_count_lost(t, seg->first_row, QM_EDGE_SSM_STATE, layer, lost);
     for (size_t r = 0; r < (size_t)seg->n_rows; r++)
         gate(t, l, how, (size_t)seg->first_row + r, at, s->xz + first + r * e, n);
-    if (rounds) round_state(t, seg, layer, state, n, false);
+    if (rounds && !how.step8) round_state(t, seg, layer, state, n);
 }
 
 /* Rotates y and quantizes it; returns the codes of all rows.  Shared ones go over codes.u, which

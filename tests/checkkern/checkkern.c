@@ -276,8 +276,23 @@ bool check_conv_f32(judge *j, qm_conv_f32_fn *fn)
     return true;
 }
 
-/* One scan over n channels and n_rows tokens on the same inputs; y in slot 6, h in slot 7. */
-static bool compare_scan(judge *j, qm_scan_f32_fn *scalar, qm_scan_f32_fn *fn, size_t n,
+/* A scan of any kind, or the decode step with its INT8 state. */
+typedef struct any_scan {
+    qm_scan_f32_fn *scan;
+    qm_scan_step_i8_fn *step; /* NULL: scan */
+    float scale;
+    bool away;
+} any_scan;
+
+static size_t run_scan(const any_scan *s, const qm_scan_f32_args *args)
+{
+    if (s->step) return s->step(args, s->scale, s->away);
+    s->scan(args);
+    return 0;
+}
+
+/* One scan over n channels and n_rows tokens on the same inputs; y in slot 6, h in slot 5. */
+static bool compare_scan(judge *j, const any_scan *scalar, const any_scan *fn, size_t n,
                          size_t n_rows, size_t n_state, pattern p)
 {
     size_t pad = n % 3, ld = n + pad, n_y = n_rows * ld - pad, n_h = n_state * ld - pad;
@@ -306,35 +321,40 @@ static bool compare_scan(judge *j, qm_scan_f32_fn *scalar, qm_scan_f32_fn *fn, s
     memcpy(kept, h, n_h * sizeof(float));
     a.h = h;
     a.y = y;
-    scalar(&a);
+    const size_t want_lost = run_scan(scalar, &a);
     memcpy(kept + n_h, h, n_h * sizeof(float));
     memcpy(kept + 2 * n_h, y, n_y * sizeof(float));
     memcpy(h, kept, n_h * sizeof(float));
     memset(y, 0, n_y * sizeof(float));
-    fn(&a);
-    bool ok = judge_equal(j, kept + n_h, h, n_h, "state, n=%zu rows=%zu d_state=%zu pattern=%d", n,
+    const float lost[2] = {(float)want_lost, (float)run_scan(fn, &a)};
+    bool ok = judge_equal(j, &lost[0], &lost[1], 1, "lost codes, n=%zu d_state=%zu pattern=%d", n,
+                          n_state, (int)p) &&
+              judge_equal(j, kept + n_h, h, n_h, "state, n=%zu rows=%zu d_state=%zu pattern=%d", n,
                           n_rows, n_state, (int)p) &&
               judge_equal(j, kept + 2 * n_h, y, n_y, "y, n=%zu rows=%zu d_state=%zu pattern=%d", n,
                           n_rows, n_state, (int)p) &&
               judge_canaries(j, 6, n_y * sizeof(float)) &&
               judge_canaries(j, 5, n_h * sizeof(float));
     if (n_rows == 256)
-        JUDGE_BENCH(j, "256 x 1536 x 16", (double)(n * n_rows * n_state), "G/s", fn(&a));
+        JUDGE_BENCH(j, "256 x 1536 x 16", (double)(n * n_rows * n_state), "G/s", run_scan(fn, &a));
+    if (fn->step && n == 1536)
+        JUDGE_BENCH(j, "1536 x 16", (double)(n * n_state), "G/s", run_scan(fn, &a));
     free(kept);
     return ok;
 }
 
-static bool check_scan(judge *j, qm_scan_f32_fn *scalar, qm_scan_f32_fn *fn)
+static bool check_scan(judge *j, qm_scan_f32_fn *scan_scalar, qm_scan_f32_fn *scan)
 {
+    const any_scan scalar = {.scan = scan_scalar}, fn = {.scan = scan};
     static const size_t rows[] = {1, 2, 5}, states[] = {1, 2, 16, 64, 65};
     for (size_t s = 1; s < N_SIZES; s++)
         for (size_t r = 0; r < 3; r++)
             for (size_t k = 0; k < QM_COUNT(states); k++)
                 for (int p = 0; p < N_PATTERNS; p += j->at_front ? 5 : 1)
-                    if (!compare_scan(j, scalar, fn, sizes[s], rows[r], states[k], (pattern)p))
+                    if (!compare_scan(j, &scalar, &fn, sizes[s], rows[r], states[k], (pattern)p))
                         return false;
-    return compare_scan(j, scalar, fn, 384, 128, 16, RANDOM) &&
-           (!j->bench || compare_scan(j, scalar, fn, 1536, 256, 16, RANDOM));
+    return compare_scan(j, &scalar, &fn, 384, 128, 16, RANDOM) &&
+           (!j->bench || compare_scan(j, &scalar, &fn, 1536, 256, 16, RANDOM));
 }
 
 bool check_scan_f32(judge *j, qm_scan_f32_fn *fn) { return check_scan(j, qm_scan_f32_scalar, fn); }
@@ -352,6 +372,23 @@ bool check_scan_se_f32(judge *j, qm_scan_se_f32_fn *fn)
 bool check_scan_mamba_f32(judge *j, qm_scan_mamba_f32_fn *fn)
 {
     return check_scan(j, qm_scan_mamba_f32_scalar, fn);
+}
+
+bool check_scan_step_i8(judge *j, qm_scan_step_i8_fn *fn)
+{
+    static const size_t states[] = {1, 2, 16, 65};
+    static const float scales[] = {0.01f, 0.3f, 1e-38f, 3e37f, 0.0f};
+    for (int way = 0; way < 2 * (int)QM_COUNT(scales); way++) {
+        const any_scan scalar = {NULL, qm_scan_step_i8_scalar, scales[way / 2], way % 2},
+                       own = {NULL, fn, scales[way / 2], way % 2};
+        for (size_t s = 1; s < N_SIZES; s++)
+            for (size_t k = 0; k < QM_COUNT(states); k++)
+                for (int p = 0; p < N_PATTERNS; p += j->at_front ? 5 : 1)
+                    if (!compare_scan(j, &scalar, &own, sizes[s], 1, states[k], (pattern)p))
+                        return false;
+        if (way < 2 && !compare_scan(j, &scalar, &own, 1536, 1, 16, RANDOM)) return false;
+    }
+    return true;
 }
 
 /* Hadamard transforms of whole vectors (m = 1) and with a mixing matrix of any signs. */

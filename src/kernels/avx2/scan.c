@@ -1,4 +1,5 @@
 #include "kernels/avx2/vmath.h"
+#include "kernels/scan_step.h"
 
 enum {
     BLOCK = 16,      /* channels: a cache line of every array */
@@ -114,3 +115,9 @@ void qm_scan_ref_f32_avx2(const qm_scan_f32_args *p) { scan(p, REF); }
 void qm_scan_se_f32_avx2(const qm_scan_f32_args *p) { scan(p, SE); }
 
 void qm_scan_mamba_f32_avx2(const qm_scan_f32_args *p) { scan(p, MAMBA); }
+
+size_t qm_scan_step_i8_avx2(const qm_scan_f32_args *p, float scale, bool away)
+{
+    return qm_scan_step_blocks(p, scale, away, qm_scan_ref_f32_avx2, qm_quantize_even_i8_avx2,
+                               qm_quantize_away_i8_avx2, qm_dequantize_i8_avx2);
+}

@@ -1,4 +1,4 @@
-#include "kernels/avx512vnni/vmath.h"
+#include "kernels/avx512vnni/codes.h"
 
 /* As in the scalar file: the kinds differ in the order of their operations. */
 typedef enum scan_kind { FUSED, REF, SE, MAMBA } scan_kind;
@@ -102,3 +102,56 @@ void qm_scan_ref_f32_avx512vnni(const qm_scan_f32_args *p) { scan(p, REF); }
 void qm_scan_se_f32_avx512vnni(const qm_scan_f32_args *p) { scan(p, SE); }
 
 void qm_scan_mamba_f32_avx512vnni(const qm_scan_f32_args *p) { scan(p, MAMBA); }
+
+/* The state of one step onto its grid. */
+static inline __m512 snap(__m512 h, __m512 scale, __m512 divisor, bool away, __mmask16 *lost)
+{
+    __m512i whole;
+    if (away)
+        whole = qm_away_avx512(_mm512_div_ps(h, divisor), lost);
+    else
+        whole = qm_even_avx512(_mm512_div_ps(_mm512_mul_ps(h, _mm512_set1_ps(100.0f)), divisor),
+                               false, lost);
+    whole = _mm512_max_epi32(whole, _mm512_set1_epi32(INT8_MIN));
+    return _mm512_mul_ps(scale, _mm512_cvtepi32_ps(whole));
+}
+
+/* REF and the rounding in one visit.  A step comes to a state that has left every cache: its rows
+ * are asked for some vectors ahead. */
+static inline size_t step(const qm_scan_f32_args *p, float grid, bool away)
+{
+    enum { VECTORS_AHEAD = 3 * QM_WIDE };
+    const __m512 scale = _mm512_set1_ps(grid);
+    const __m512 divisor = _mm512_set1_ps(away ? grid : grid * 100.0f);
+    size_t lost = 0;
+    for (size_t i = 0; i < p->n; i += QM_WIDE) {
+        const __mmask16 mask = qm_mask_avx512(p->n - i);
+        const __m512 u = _mm512_maskz_loadu_ps(mask, p->u + i);
+        const __m512 delta = _mm512_maskz_loadu_ps(mask, p->delta + i);
+        __m512 out = _mm512_setzero_ps();
+        __m512i n_lost = _mm512_setzero_si512();
+        for (size_t s = 0; s < p->d_state; s++) {
+            const size_t at = s * p->ld_state + i;
+            foresee(p->h, at + VECTORS_AHEAD);
+            foresee(p->a, at + VECTORS_AHEAD);
+            __m512 decay =
+                qm_exp_avx512(_mm512_mul_ps(delta, _mm512_maskz_loadu_ps(mask, p->a + at)));
+            __m512 in = _mm512_mul_ps(_mm512_mul_ps(delta, _mm512_set1_ps(p->b[s])), u);
+            __m512 h = _mm512_maskz_loadu_ps(mask, p->h + at);
+            h = _mm512_add_ps(_mm512_mul_ps(decay, h), in);
+            out = _mm512_add_ps(out, _mm512_mul_ps(h, _mm512_set1_ps(p->c[s])));
+            __mmask16 outside;
+            _mm512_mask_storeu_ps(p->h + at, mask, snap(h, scale, divisor, away, &outside));
+            n_lost = _mm512_mask_add_epi32(n_lost, outside, n_lost, _mm512_set1_epi32(1));
+        }
+        lost += (size_t)_mm512_mask_reduce_add_epi32(mask, n_lost);
+        __m512 skip = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, p->d + i), u);
+        _mm512_mask_storeu_ps(p->y + i, mask, _mm512_add_ps(out, skip));
+    }
+    return lost;
+}
+
+size_t qm_scan_step_i8_avx512vnni(const qm_scan_f32_args *p, float scale, bool away)
+{
+    return away ? step(p, scale, true) : step(p, scale, false);
+}

@@ -1,4 +1,5 @@
 #include "kernels/neon/vmath.h"
+#include "kernels/scan_step.h"
 
 enum { BLOCK = 16 }; /* channels: a cache line of every array, a state that stays in L1 */
 
@@ -56,3 +57,9 @@ void qm_scan_ref_f32_neon(const qm_scan_f32_args *p) { scan(p, REF, qm_scan_ref_
 void qm_scan_se_f32_neon(const qm_scan_f32_args *p) { scan(p, SE, qm_scan_se_f32_scalar); }
 
 void qm_scan_mamba_f32_neon(const qm_scan_f32_args *p) { scan(p, MAMBA, qm_scan_mamba_f32_scalar); }
+
+size_t qm_scan_step_i8_neon(const qm_scan_f32_args *p, float scale, bool away)
+{
+    return qm_scan_step_blocks(p, scale, away, qm_scan_ref_f32_neon, qm_quantize_even_i8_neon,
+                               qm_quantize_away_i8_neon, qm_dequantize_i8_neon);
+}

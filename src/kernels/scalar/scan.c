@@ -1,5 +1,7 @@
 #include "op/scan.h"
 #include "kernels/kernels.h"
+#include "op/dequantize.h"
+#include "op/quantize.h"
 
 /* The four scans differ in the order of their operations: one loop, the kind a constant. */
 static inline void scan_channel(const qm_scan_f32_args *p, size_t t, size_t i, qm_op_scan kind)
@@ -25,3 +27,18 @@ QM_SCAN(qm_scan_ref_f32_scalar, QM_OP_SCAN_REF)
 QM_SCAN(qm_scan_se_f32_scalar, QM_OP_SCAN_SE)
 QM_SCAN(qm_scan_mamba_f32_scalar, QM_OP_SCAN_MAMBA)
 #undef QM_SCAN
+
+size_t qm_scan_step_i8_scalar(const qm_scan_f32_args *p, float scale, bool away)
+{
+    size_t lost = 0;
+    for (size_t i = 0; i < p->n; i++)
+        scan_channel(p, 0, i, QM_OP_SCAN_REF);
+    for (size_t s = 0; s < p->d_state; s++)
+        for (size_t i = 0; i < p->n; i++) {
+            float *h = &p->h[s * p->ld_state + i];
+            const int8_t code = away ? qm_op_quantize_away(*h, scale, &lost)
+                                     : qm_op_quantize_even(*h * 100.0f, scale * 100.0f, &lost);
+            *h = qm_op_dequantize(scale, code);
+        }
+    return lost;
+}
