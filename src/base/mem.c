@@ -2,8 +2,13 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { ARENA_ALIGN = 64 }; /* a cache line, and the widest vector register */
+enum {
+    ARENA_ALIGN = 64,    /* a cache line, and the widest vector register */
+    HUGE_PAGE = 2 << 20, /* arenas of several are laid on them, where the system has them */
+    LARGE = 4 * HUGE_PAGE
+};
 
 void quamba_free(void *memory) { free(memory); }
 
@@ -59,10 +64,14 @@ quamba_status qm_arena_alloc(qm_arena *arena, const char *what, quamba_error *er
     if (arena->bad) return qm_fail(err, QUAMBA_E_LIMIT, 0, "%s: sizes do not fit in memory", what);
     arena->capacity = arena->used;
     arena->used = 0;
-    if (posix_memalign((void **)&arena->base, ARENA_ALIGN, arena->capacity ? arena->capacity : 1)) {
+    const size_t size = arena->capacity ? arena->capacity : 1;
+    const bool large = size >= LARGE;
+    if (posix_memalign((void **)&arena->base, large ? HUGE_PAGE : ARENA_ALIGN, size)) {
         arena->base = NULL;
         return qm_fail_memory(err, arena->capacity, what);
     }
+    /* Before its first touch; the part that is no whole page stays on small ones. */
+    if (large) (void)madvise(arena->base, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
     memset(arena->base, 0, arena->capacity);
     return QUAMBA_OK;
 }
