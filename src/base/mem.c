@@ -59,25 +59,40 @@ void *qm_arena_take(qm_arena *arena, size_t elem_size, const int64_t *dims, size
     return arena->base + begin;
 }
 
+/* A large arena has pages of its own. */
+static bool is_large(const qm_arena *arena) { return arena->capacity >= LARGE; }
+
+static size_t mapped_bytes(const qm_arena *arena)
+{
+    return (arena->capacity + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+}
+
 quamba_status qm_arena_alloc(qm_arena *arena, const char *what, quamba_error *err)
 {
     if (arena->bad) return qm_fail(err, QUAMBA_E_LIMIT, 0, "%s: sizes do not fit in memory", what);
     arena->capacity = arena->used;
     arena->used = 0;
-    const size_t size = arena->capacity ? arena->capacity : 1;
-    const bool large = size >= LARGE;
-    if (posix_memalign((void **)&arena->base, large ? HUGE_PAGE : ARENA_ALIGN, size)) {
+    if (is_large(arena)) { /* zeros, cleared when first touched, by the thread that needs them */
+        const size_t size = mapped_bytes(arena);
+        void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (base == MAP_FAILED) return qm_fail_memory(err, size, what);
+        (void)madvise(base, size, MADV_HUGEPAGE);
+        arena->base = base;
+        return QUAMBA_OK;
+    }
+    if (posix_memalign((void **)&arena->base, ARENA_ALIGN, arena->capacity ? arena->capacity : 1)) {
         arena->base = NULL;
         return qm_fail_memory(err, arena->capacity, what);
     }
-    /* Before its first touch; the part that is no whole page stays on small ones. */
-    if (large) (void)madvise(arena->base, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
     memset(arena->base, 0, arena->capacity);
     return QUAMBA_OK;
 }
 
 void qm_arena_free(qm_arena *arena)
 {
-    free(arena->base);
+    if (arena->base && is_large(arena))
+        munmap(arena->base, mapped_bytes(arena));
+    else
+        free(arena->base);
     *arena = (qm_arena){0};
 }
