@@ -69,7 +69,7 @@ static int run_row(row *r, const qc_options *opt, const int32_t *ids, size_t n_i
 
 static void print_values(const row *r, const kept *k)
 {
-    double sum = 0, squares = 0, low = INFINITY, high = -INFINITY;
+    double sum = 0, squares = 0, low = (double)INFINITY, high = -(double)INFINITY;
     for (size_t i = 0; i < k->n; i++) {
         const double x = (double)k->values[i];
         sum += x;

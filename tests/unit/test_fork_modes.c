@@ -53,7 +53,7 @@ enum { B = -1, C = -2, MAX_ITEMS = 9 };
 #define X_PROJ_CODES  {QM_EDGE_X_PROJ_IN, CODES, "x_for_xproj", true, 0, false, 0, 0, 0}
 #define U_FORCED      {QM_EDGE_SCAN_IN, FLOATS, "conv.fwd_mode5", true, 0, true, 1, 6, 1e-7}
 #define Y(name, part, ulps) {QM_EDGE_SCAN_OUT, HALVES, name, false, 0, false, part, ulps, 0}
-#define LAST(name)    {QM_EDGE_SSM_STATE, STATE, name, false, 0, false, 1, INFINITY, 1e-6}
+#define LAST(name)    {QM_EDGE_SSM_STATE, STATE, name, false, 0, false, 1, HUGE_VAL, 1e-6}
 #define LAST_CODES(name) {QM_EDGE_SSM_STATE, STATE_CODES, name, false, 0, false, 0, 0, 0}
 #define Y_FUSED(name) Y(name, 0.0013, 3)
 #define Y_PLAIN(name) Y(name, 0.0003, 1)

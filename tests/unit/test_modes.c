@@ -45,7 +45,7 @@ static void test_demo(void **state)
     quamba_model *model = NULL;
     quamba_tokenizer *tokenizer = NULL;
     int32_t *ids = NULL;
-    size_t n;
+    size_t n = 0;
     quantize_demo("test-modes-w8a8", false, path);
     if (quamba_model_open(&model, path, NULL, &err) != QUAMBA_OK ||
         quamba_tokenizer_open(&tokenizer, path, &err) != QUAMBA_OK ||

@@ -194,10 +194,9 @@ static void test_steps(void **state)
 static void test_threads_and_cpus(void **state)
 {
     (void)state;
-    static const char *const cpus[] = {
-        "native",
+    static const char *const cpus[] = {"native",
 #define QM_ROW(flags, name) name,
-        QM_ISA_LIST(QM_ROW)
+                                       QM_ISA_LIST(QM_ROW)
 #undef QM_ROW
     };
     for (size_t m = 0; quamba_datapath_at(m); m++) {
