@@ -1,7 +1,7 @@
 /* Codes are widened to 16 bits and multiplied in pairs (vpmaddwd), which is exact for all of them:
  * vpmaddubsw with flipped signs is not where a -128 meets a -128. */
 #include "kernels/kernels.h"
-#include "kernels/tile.h"
+#include "kernels/streams.h"
 
 #include <immintrin.h>
 #include <string.h>
@@ -68,18 +68,8 @@ QM_TILE_INLINE void tile(int32_t *restrict acc, size_t ldacc, const int8_t *rest
     }
 }
 
-/* n rows of w by rows_x rows of x.  Four rows a quarter of the matrix apart: long streams are what
- * the processor's prefetcher follows best. */
-QM_TILE_INLINE void tiles(int32_t *restrict acc, size_t ldacc, const int8_t *restrict w,
-                          const int8_t *restrict x, size_t ldx, size_t n, size_t k,
-                          const size_t rows_x)
-{
-    const size_t quarter = n / TILE_W;
-    for (size_t j = 0; j < quarter; j++)
-        tile(acc + j, ldacc, w + j * k, quarter, x, ldx, k, TILE_W, rows_x);
-    for (size_t j = TILE_W * quarter; j < n; j++)
-        tile(acc + j, ldacc, w + j * k, 1, x, ldx, k, 1, rows_x);
-}
+_Static_assert(TILE_W == 4, "rows of a tile are the streams");
+QM_FOUR_STREAMS(tiles, tile)
 
 void qm_matvec_i8_avx2(int32_t *restrict acc, const int8_t *restrict w, const int8_t *restrict x,
                        size_t n, size_t k)

@@ -2,7 +2,7 @@
  * weights are taken as w + 128 (a flipped top bit), and 128 times the sum of x is taken off again.
  * Sums wrap modulo 2^32 on the way and are exact in the end. */
 #include "kernels/kernels.h"
-#include "kernels/tile.h"
+#include "kernels/streams.h"
 
 #include <immintrin.h>
 #include <string.h>
@@ -104,18 +104,8 @@ QM_TILE_INLINE void direct(int32_t *restrict acc, size_t ldacc, const int8_t *re
     }
 }
 
-/* n rows of w by rows_x rows of x.  Four rows a quarter of the matrix apart: long streams are what
- * the processor's prefetcher follows best. */
-QM_TILE_INLINE void direct_all(int32_t *restrict acc, size_t ldacc, const int8_t *restrict w,
-                               const int8_t *restrict x, size_t ldx, size_t n, size_t k,
-                               const size_t rows_x)
-{
-    const size_t quarter = n / DIRECT_W;
-    for (size_t j = 0; j < quarter; j++)
-        direct(acc + j, ldacc, w + j * k, quarter, x, ldx, k, DIRECT_W, rows_x);
-    for (size_t j = DIRECT_W * quarter; j < n; j++)
-        direct(acc + j, ldacc, w + j * k, 1, x, ldx, k, 1, rows_x);
-}
+_Static_assert(DIRECT_W == 4, "rows of a tile are the streams");
+QM_FOUR_STREAMS(direct_all, direct)
 
 void qm_matvec_i8_avxvnni(int32_t *restrict acc, const int8_t *restrict w, const int8_t *restrict x,
                           size_t n, size_t k)

@@ -3,7 +3,7 @@
 #ifndef QM_KERNELS_NEON_PRODUCTS_H
 #define QM_KERNELS_NEON_PRODUCTS_H
 
-#include "kernels/tile.h"
+#include "kernels/streams.h"
 
 #include <string.h>
 
@@ -59,18 +59,8 @@ QM_TILE_INLINE void tile(int32_t *restrict acc, size_t ldacc, const int8_t *rest
     }
 }
 
-/* n rows of w by rows_x rows of x.  Four rows a quarter of the matrix apart: long streams are what
- * a prefetcher follows best. */
-QM_TILE_INLINE void tiles(int32_t *restrict acc, size_t ldacc, const int8_t *restrict w,
-                          const int8_t *restrict x, size_t ldx, size_t n, size_t k,
-                          const size_t rows_x)
-{
-    const size_t quarter = n / TILE_W;
-    for (size_t j = 0; j < quarter; j++)
-        tile(acc + j, ldacc, w + j * k, quarter, x, ldx, k, TILE_W, rows_x);
-    for (size_t j = TILE_W * quarter; j < n; j++)
-        tile(acc + j, ldacc, w + j * k, 1, x, ldx, k, 1, rows_x);
-}
+_Static_assert(TILE_W == 4, "rows of a tile are the streams");
+QM_FOUR_STREAMS(tiles, tile)
 
 static inline void matmul(int32_t *restrict acc, size_t ldacc, const int8_t *restrict w,
                           const int8_t *restrict x, size_t ldx, size_t m, size_t n, size_t k)
