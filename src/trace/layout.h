@@ -11,10 +11,12 @@ enum { QM_TRACE_NAME = 64 /* bytes of a file's name, the final 0 included */ };
 /* What a trace is of. */
 typedef struct qm_trace_plan {
     const quamba_model *model;
-    const char *model_hash;            /* of the checkpoint, for the manifest */
-    const int32_t *tokens;             /* [n_tokens], from the beginning of the text */
-    size_t n_tokens, n_prefill, first; /* as in qm_trace_walk */
-    const bool *layers;                /* [n_layer + 1] */
+    const char *model_hash; /* of the checkpoint, for the manifest */
+    const int32_t *tokens;  /* [n_tokens], from the beginning of the text */
+    size_t n_tokens;
+    size_t n_prefill;   /* the first ones go through prefill, the others are decode steps */
+    size_t first;       /* tokens [first, n_tokens) are in the trace */
+    const bool *layers; /* [n_layer + 1]: whose edges; the last is the head */
     bool edges[QM_N_TRACE_EDGES];
     bool parameters; /* those of the formulas too */
     qm_trace_format format;

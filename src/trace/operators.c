@@ -61,7 +61,7 @@ void qm_trace_embed(qm_trace_piece *p)
     const qm_linear *w = &p->model->embedding;
     const size_t d = (size_t)w->n_in;
     for (size_t r = 0; r < p->n_rows; r++) {
-        const int32_t token = p->walk->tokens[p->first + r];
+        const int32_t token = p->walk->plan->tokens[p->first + r];
         const size_t at = (size_t)token * d;
         float *out = qm_trace_numbers(p, QM_AT_RESIDUAL_IN, r);
         if (w->dtype == QM_I8) {

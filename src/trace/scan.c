@@ -105,7 +105,7 @@ static quamba_status show_state(const qm_trace_piece *p, qm_trace_edge edge, siz
                                 const float *values, quamba_error *err)
 {
     const size_t token = p->first + r;
-    if (token < p->walk->first) return QUAMBA_OK;
+    if (token < p->walk->plan->first) return QUAMBA_OK;
     return p->walk->emit(p->walk->user, p->layer, edge, token, 1, values, err);
 }
 

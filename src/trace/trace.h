@@ -5,14 +5,7 @@
 
 #include "trace/layout.h"
 #include "trace/manifest.h"
-
-/* How it is done, and who watches. */
-typedef struct qm_trace_watch {
-    quamba_session_options session;
-    void (*progress)(void *user, uint64_t done, uint64_t total); /* tokens; NULL: none */
-    bool (*cancelled)(void *user);                               /* NULL: never */
-    void *user;
-} qm_trace_watch;
+#include "trace/walk.h"
 
 /* What was written, or checked. */
 typedef struct qm_trace_summary {

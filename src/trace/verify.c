@@ -1,6 +1,5 @@
 /* Verifying a trace: the same walk and the same bytes once more, held against the files. */
 #include "trace/trace.h"
-#include "trace/walk.h"
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -21,18 +20,6 @@ typedef struct checking {
     bool *tensor_is_done; /* [n_tensors], owned: found wrong, or cannot be compared */
     unsigned char *row;   /* owned: of the widest row */
 } checking;
-
-static void on_progress(void *user, uint64_t done, uint64_t total)
-{
-    const checking *c = user;
-    if (c->watch->progress) c->watch->progress(c->watch->user, done, total);
-}
-
-static bool on_cancelled(void *user)
-{
-    const checking *c = user;
-    return c->watch->cancelled && c->watch->cancelled(c->watch->user);
-}
 
 static void fault(checking *c, const char *file, const char *format, ...) QM_PRINTF(3, 4);
 static void fault(checking *c, const char *file, const char *format, ...)
@@ -247,17 +234,7 @@ quamba_status qm_trace_verify(const qm_trace_plan *plan, const qm_trace_request 
 {
     qm_trace_layout layout;
     checking c = {.layout = &layout, .watch = watch, .findings = findings};
-    const qm_trace_walk walk = {.model = plan->model,
-                                .tokens = plan->tokens,
-                                .n_tokens = plan->n_tokens,
-                                .n_prefill = plan->n_prefill,
-                                .first = plan->first,
-                                .layers = plan->layers,
-                                .session = watch->session,
-                                .emit = on_values,
-                                .progress = on_progress,
-                                .cancelled = on_cancelled,
-                                .user = &c};
+    const qm_trace_walk walk = {.plan = plan, .watch = watch, .emit = on_values, .user = &c};
     *findings = (qm_trace_findings){0};
     quamba_status status = qm_trace_layout_make(&layout, plan, err);
     if (status == QUAMBA_OK && !allocate(&c))

@@ -21,7 +21,8 @@ static bool is_state(qm_trace_edge edge)
 /* Rows that are computed together: a mode that looks at the whole prompt gets it in one piece. */
 static size_t piece_rows(const qm_trace_walk *walk)
 {
-    const size_t whole = qm_sees_whole_prompt(walk->model->datapath) ? walk->n_prefill : 0;
+    const size_t whole =
+        qm_sees_whole_prompt(walk->plan->model->datapath) ? walk->plan->n_prefill : 0;
     return whole > QM_TRACE_PIECE ? whole : QM_TRACE_PIECE;
 }
 
@@ -29,21 +30,21 @@ static size_t piece_rows(const qm_trace_walk *walk)
  * are not needed; conv_in_scale and the like are there exactly where they are found at run time. */
 static size_t rows_of(const qm_trace_walk *walk, qm_trace_edge edge, qm_dtype *dtype)
 {
-    const qm_trace_setting setting = {.model = walk->model,
-                                      .prefill = walk->n_prefill > 0,
-                                      .steps = walk->n_tokens > walk->n_prefill};
-    const int32_t n_layer = walk->model->config.n_layer;
+    const qm_trace_setting setting = {.model = walk->plan->model,
+                                      .prefill = walk->plan->n_prefill > 0,
+                                      .steps = walk->plan->n_tokens > walk->plan->n_prefill};
+    const int32_t n_layer = walk->plan->model->config.n_layer;
     const bool head = qm_trace_edge_is_head(edge);
     qm_trace_facts facts;
     qm_trace_describe(&facts, &setting, head ? n_layer : 0, edge);
     *dtype = facts.dtype == QM_F16 ? QM_F32 : facts.dtype;
-    if (facts.absent || (head && !walk->layers[n_layer])) return 0;
+    if (facts.absent || (head && !walk->plan->layers[n_layer])) return 0;
     return head || edge == QM_AT_DECAY ? 1 : is_state(edge) ? 0 : piece_rows(walk);
 }
 
 uint64_t qm_trace_walk_bytes(const qm_trace_walk *walk)
 {
-    const qm_config *c = &walk->model->config;
+    const qm_config *c = &walk->plan->model->config;
     uint64_t total = 0;
     for (int32_t i = 0; i < QM_N_TRACE_EDGES; i++) {
         qm_dtype dtype;
@@ -91,7 +92,7 @@ static bool allocate(qm_trace_piece *p)
     }
     good = good && p->codes && p->row && p->acc && p->taps && p->pasts;
     for (int32_t i = 0; good && i < c->n_layer; i++)
-        if (p->walk->layers[i]) good = allocate_past(p, i);
+        if (p->walk->plan->layers[i]) good = allocate_past(p, i);
     return good;
 }
 
@@ -167,7 +168,8 @@ static void compare_state(qm_trace_piece *p, const quamba_view *v)
 quamba_status qm_trace_hand_over(const qm_trace_piece *p, qm_trace_edge edge, size_t row, size_t n,
                                  quamba_error *err)
 {
-    const size_t before = p->first + row < p->walk->first ? p->walk->first - p->first - row : 0;
+    const size_t before =
+        p->first + row < p->walk->plan->first ? p->walk->plan->first - p->first - row : 0;
     if (before >= n) return QUAMBA_OK;
     return p->walk->emit(p->walk->user, p->layer, edge, p->first + row + before, n - before,
                          qm_trace_row(p, edge, row + before), err);
@@ -180,7 +182,7 @@ static void begin_piece(qm_trace_piece *p, const quamba_view *v)
     p->past = &p->pasts[v->layer];
     p->first = (size_t)v->position;
     p->n_rows = (size_t)v->n_rows;
-    p->step = p->first >= p->walk->n_prefill;
+    p->step = p->first >= p->walk->plan->n_prefill;
     p->conv_done = false;
     if (v->layer == 0) qm_trace_embed(p);
     qm_trace_norm(p);
@@ -316,7 +318,7 @@ static void keep_stream(qm_trace_piece *p, const quamba_view *v)
 
 static bool is_cancelled(const qm_trace_walk *walk)
 {
-    return walk->cancelled && walk->cancelled(walk->user);
+    return walk->watch->cancelled && walk->watch->cancelled(walk->watch->user);
 }
 
 static void on_edge(void *user, const quamba_view *v)
@@ -324,16 +326,16 @@ static void on_edge(void *user, const quamba_view *v)
     qm_trace_piece *p = user;
     const qm_edge edge = qm_edge_of(v);
     if (p->status == QUAMBA_OK && edge == QM_EDGE_RESIDUAL && is_cancelled(p->walk))
-        p->status =
-            qm_fail(&p->error, QUAMBA_E_CANCELLED, v->position,
-                    "interrupted at token %" PRIu64 " of %zu", v->position, p->walk->n_tokens);
+        p->status = qm_fail(&p->error, QUAMBA_E_CANCELLED, v->position,
+                            "interrupted at token %" PRIu64 " of %zu", v->position,
+                            p->walk->plan->n_tokens);
     if (p->status != QUAMBA_OK) return;
     if (v->layer == p->config->n_layer) {
-        if (p->walk->layers[v->layer]) on_head(p, edge, v);
+        if (p->walk->plan->layers[v->layer]) on_head(p, edge, v);
         return;
     }
-    if (p->walk->layers[v->layer]) on_layer(p, edge, v);
-    if (edge == QM_EDGE_RESIDUAL && p->status == QUAMBA_OK && p->walk->layers[v->layer + 1])
+    if (p->walk->plan->layers[v->layer]) on_layer(p, edge, v);
+    if (edge == QM_EDGE_RESIDUAL && p->status == QUAMBA_OK && p->walk->plan->layers[v->layer + 1])
         keep_stream(p, v);
 }
 
@@ -346,12 +348,12 @@ static quamba_status feed(qm_trace_piece *p, quamba_session *s, size_t first, si
 {
     const qm_trace_walk *walk = p->walk;
     for (size_t i = 0; i < n; i++)
-        targets[i] = first + i >= walk->first ? 0 : -1;
+        targets[i] = first + i >= walk->plan->first ? 0 : -1;
     quamba_job job = {.session = s,
-                      .tokens = walk->tokens + first,
+                      .tokens = walk->plan->tokens + first,
                       .n_tokens = n,
                       .decode = decode,
-                      .targets = walk->layers[p->config->n_layer] ? targets : NULL,
+                      .targets = walk->plan->layers[p->config->n_layer] ? targets : NULL,
                       .logprobs = logprobs};
     quamba_status status = quamba_session_run(&job, 1, err);
     if (status != QUAMBA_OK || p->status == QUAMBA_OK) return status;
@@ -364,21 +366,22 @@ static quamba_status feed_all(qm_trace_piece *p, quamba_session *s, int32_t *tar
 {
     const qm_trace_walk *walk = p->walk;
     quamba_status status = QUAMBA_OK;
-    for (size_t done = 0; status == QUAMBA_OK && done < walk->n_tokens;) {
-        const bool decode = done >= walk->n_prefill;
-        const size_t left = (decode ? walk->n_tokens : walk->n_prefill) - done;
+    for (size_t done = 0; status == QUAMBA_OK && done < walk->plan->n_tokens;) {
+        const bool decode = done >= walk->plan->n_prefill;
+        const size_t left = (decode ? walk->plan->n_tokens : walk->plan->n_prefill) - done;
         const size_t n = left < p->max_rows ? left : p->max_rows;
         status = feed(p, s, done, n, decode, targets, logprobs, err);
         done += n;
-        if (walk->progress) walk->progress(walk->user, done, walk->n_tokens);
+        if (walk->watch->progress)
+            walk->watch->progress(walk->watch->user, done, walk->plan->n_tokens);
     }
     return status;
 }
 
 static quamba_status check(const qm_trace_walk *walk, quamba_error *err)
 {
-    const quamba_datapath *dp = walk->model->datapath;
-    if (walk->model->grid || dp->conv_in_steps || (!dp->quantized && dp->rotated))
+    const quamba_datapath *dp = walk->plan->model->datapath;
+    if (walk->plan->model->grid || dp->conv_in_steps || (!dp->quantized && dp->rotated))
         return qm_fail(err, QUAMBA_E_UNSUPPORTED, 0, "mode %s cannot be traced", dp->id);
     const uint64_t bytes = qm_trace_walk_bytes(walk);
     if (bytes > QM_TRACE_MAX_BYTES)
@@ -386,20 +389,21 @@ static quamba_status check(const qm_trace_walk *walk, quamba_error *err)
             err, QUAMBA_E_LIMIT, bytes,
             "mode %s looks at the whole prompt: tracing %zu tokens of it takes %.1f GB, at "
             "most %.1f: trace a shorter text (--tokens) or prompt (--prefill)",
-            dp->id, walk->n_prefill, 1e-9 * (double)bytes, 1e-9 * (double)QM_TRACE_MAX_BYTES);
-    if (walk->n_tokens == 0 || walk->n_prefill > walk->n_tokens || walk->first >= walk->n_tokens)
+            dp->id, walk->plan->n_prefill, 1e-9 * (double)bytes, 1e-9 * (double)QM_TRACE_MAX_BYTES);
+    if (walk->plan->n_tokens == 0 || walk->plan->n_prefill > walk->plan->n_tokens ||
+        walk->plan->first >= walk->plan->n_tokens)
         return qm_fail(err, QUAMBA_E_ARGUMENT, 0,
                        "tokens %zu .. %zu, %zu of them by prefill: there is nothing to trace",
-                       walk->first, walk->n_tokens, walk->n_prefill);
+                       walk->plan->first, walk->plan->n_tokens, walk->plan->n_prefill);
     return QUAMBA_OK;
 }
 
 quamba_status qm_trace_walk_run(const qm_trace_walk *walk, quamba_error *err)
 {
-    const quamba_model *m = walk->model;
+    const quamba_model *m = walk->plan->model;
     quamba_status status = check(walk, err);
     if (status != QUAMBA_OK) return status;
-    const int64_t cpu = qm_cpu_select(walk->session.cpu);
+    const int64_t cpu = qm_cpu_select(walk->watch->session.cpu);
     qm_trace_piece p = {.walk = walk,
                         .model = m,
                         .config = &m->config,
@@ -409,7 +413,7 @@ quamba_status qm_trace_walk_run(const qm_trace_walk *walk, quamba_error *err)
                         .half = m->datapath->activation == QM_FORMAT_F16,
                         .max_rows = piece_rows(walk)};
     quamba_session *s = NULL;
-    quamba_session_options options = walk->session;
+    quamba_session_options options = walk->watch->session;
     options.max_rows = (int32_t)(p.max_rows < QM_MAX_ROWS ? p.max_rows : QM_MAX_ROWS);
     options.tap = on_edge;
     options.tap_user = &p;

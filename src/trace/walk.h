@@ -5,29 +5,30 @@
 #define QM_TRACE_WALK_H
 
 #include "runtime/session.h"
-#include "trace/edges.h"
+#include "trace/layout.h"
 
 enum { QM_TRACE_PIECE = 32 /* tokens that are computed together, where the mode allows it */ };
 
 /* Of a walk's values; only a mode that looks at the whole prompt can need more. */
 #define QM_TRACE_MAX_BYTES ((uint64_t)2 << 30)
 
-typedef struct qm_trace_walk {
-    const quamba_model *model;
-    const int32_t *tokens; /* [n_tokens], from the beginning of the text */
-    size_t n_tokens;
-    size_t n_prefill;   /* the first ones go through prefill, the others are decode steps */
-    size_t first;       /* tokens [first, n_tokens) are handed over */
-    const bool *layers; /* [n_layer + 1]: whose edges; the last is the head */
+/* How it is done, and who watches. */
+typedef struct qm_trace_watch {
     quamba_session_options session;
+    void (*progress)(void *user, uint64_t done, uint64_t total); /* tokens; NULL: none */
+    bool (*cancelled)(void *user);                               /* NULL: never */
+    void *user;
+} qm_trace_watch;
+
+typedef struct qm_trace_walk {
+    const qm_trace_plan *plan;
+    const qm_trace_watch *watch;
 
     /* Takes an edge's values of n_rows tokens from number token on: int8_t, int32_t or float as the
      * edge's type says (floats for QM_F16 too), row after row.  Edges come in the order of the path
      * within a piece and layer, those of the state token by token. */
     quamba_status (*emit)(void *user, int32_t layer, qm_trace_edge edge, size_t token,
                           size_t n_rows, const void *values, quamba_error *err);
-    void (*progress)(void *user, uint64_t done, uint64_t total); /* tokens; NULL: none */
-    bool (*cancelled)(void *user);                               /* NULL: never */
     void *user;
 } qm_trace_walk;
 

@@ -1,7 +1,6 @@
 /* Writing a trace: files first, their checksums, the manifest last. */
 #include "trace/staging.h"
 #include "trace/trace.h"
-#include "trace/walk.h"
 
 #include "base/mem.h"
 
@@ -16,18 +15,6 @@ typedef struct writing {
     unsigned char *bytes; /* owned: of the rows that are written together */
     size_t capacity;
 } writing;
-
-static void on_progress(void *user, uint64_t done, uint64_t total)
-{
-    const writing *w = user;
-    if (w->watch->progress) w->watch->progress(w->watch->user, done, total);
-}
-
-static bool on_cancelled(void *user)
-{
-    const writing *w = user;
-    return w->watch->cancelled && w->watch->cancelled(w->watch->user);
-}
 
 static quamba_status does_not_fit(const writing *w, const qm_trace_tensor *t, uint64_t row,
                                   size_t column, quamba_error *err)
@@ -125,17 +112,7 @@ quamba_status qm_trace_write(const qm_trace_plan *plan, const qm_trace_watch *wa
     qm_trace_layout layout;
     qm_staging staging = {0};
     writing w = {.layout = &layout, .staging = &staging, .watch = watch};
-    const qm_trace_walk walk = {.model = plan->model,
-                                .tokens = plan->tokens,
-                                .n_tokens = plan->n_tokens,
-                                .n_prefill = plan->n_prefill,
-                                .first = plan->first,
-                                .layers = plan->layers,
-                                .session = watch->session,
-                                .emit = on_values,
-                                .progress = on_progress,
-                                .cancelled = on_cancelled,
-                                .user = &w};
+    const qm_trace_walk walk = {.plan = plan, .watch = watch, .emit = on_values, .user = &w};
     quamba_status status = qm_trace_layout_make(&layout, plan, err);
     if (status == QUAMBA_OK) status = qm_staging_open(&staging, directory, err);
     if (status == QUAMBA_OK) status = qm_staging_room(&staging, layout.size, err);

@@ -84,17 +84,16 @@ static quamba_status walk(const quamba_model *model, size_t n_prefill, size_t fi
     for (int l = 0; l < 3; l++)
         for (int i = 0; i < QM_N_TRACE_EDGES; i++)
             c->next[l][i] = first;
-    const qm_trace_walk w = {
-        .model = model,
-        .tokens = tokens,
-        .n_tokens = N_TOKENS,
-        .n_prefill = n_prefill,
-        .first = first,
-        .layers = layers,
-        .session = {.cpu = "native", .n_threads = 1, .max_rows = 1},
-        .emit = count,
-        .user = c
+    const qm_trace_plan plan = {.model = model,
+                                .tokens = tokens,
+                                .n_tokens = N_TOKENS,
+                                .n_prefill = n_prefill,
+                                .first = first,
+                                .layers = layers};
+    const qm_trace_watch watch = {
+        .session = {.cpu = "native", .n_threads = 1, .max_rows = 1}
     };
+    const qm_trace_walk w = {.plan = &plan, .watch = &watch, .emit = count, .user = c};
     return qm_trace_walk_run(&w, err);
 }
 
