@@ -2,6 +2,7 @@
 #include "cli/select.h"
 
 #include "base/mem.h"
+#include "datapath/datapath.h"
 #include "quamba/quamba.h"
 
 #include <ctype.h>
@@ -19,24 +20,26 @@ const char *qc_variable_name(qc_variable variable) { return variable_names[varia
 
 #define BIT(id) (1u << QC_VAR_##id)
 
-/* The sets that are modes. */
-static const struct {
-    unsigned set;
-    const char *id;
-} named_sets[] = {
-    {BIT(F) | BIT(C),  "2-0"},
-    {BIT(F) | BIT(P),  "2-1"},
-    {BIT(F),           "2-2"},
-    {BIT(F) | BIT(23), "2-3"},
-    {BIT(F) | BIT(24), "2-4"},
-    {BIT(3),           "3"  },
-    {BIT(24) | BIT(G), "4"  },
-};
+/* The variables that a row names, as a set. */
+static unsigned set_of(const quamba_datapath *row)
+{
+    unsigned set = 0;
+    for (const char *name = row->variables; name != NULL && *name != '\0';) {
+        const size_t n = strcspn(name, " ");
+        for (unsigned v = 0; v < QC_N_CHOOSING; v++)
+            if (strlen(variable_names[v]) == n && memcmp(variable_names[v], name, n) == 0)
+                set |= 1u << v;
+        name += n + strspn(name + n, " ");
+    }
+    return set;
+}
 
+/* The mode that a set (of at least one variable) is; NULL when it is none. */
 static const char *find_set(unsigned set)
 {
-    for (size_t i = 0; i < QM_COUNT(named_sets); i++)
-        if (named_sets[i].set == set) return named_sets[i].id;
+    const quamba_datapath *row;
+    for (size_t i = 0; (row = quamba_datapath_at(i)) != NULL; i++)
+        if (set_of(row) == set) return row->id;
     return NULL;
 }
 
@@ -174,13 +177,14 @@ static void explain_conflict(qm_text *error, unsigned set, unsigned from_flag)
     qm_text_puts(error, "the variables ");
     add_set(error, set, from_flag);
     qm_text_puts(error, " together are no mode");
-    for (size_t i = 0; i < QM_COUNT(named_sets); i++)
-        if ((named_sets[i].set & set) == named_sets[i].set) {
-            qm_text_printf(error, "%s%s (", n++ > 0 ? ", " : ": among them are those of ",
-                           named_sets[i].id);
-            add_set(error, named_sets[i].set, from_flag);
-            qm_text_puts(error, ")");
-        }
+    const quamba_datapath *row;
+    for (size_t i = 0; (row = quamba_datapath_at(i)) != NULL; i++) {
+        const unsigned its = set_of(row);
+        if (its == 0 || (its & set) != its) continue;
+        qm_text_printf(error, "%s%s (", n++ > 0 ? ", " : ": among them are those of ", row->id);
+        add_set(error, its, from_flag);
+        qm_text_puts(error, ")");
+    }
     if (n == 0) qm_text_puts(error, ": no mode's variables are among them");
     const variant fork = fork_variant(set);
     if (fork.id == NULL)

@@ -80,6 +80,8 @@ struct quamba_datapath {
     const char *beside; /* a run side by side: rows (ID, or ID:KNOBS) that run with it, separated by
                            blanks; the logits are this row's.  NULL: none */
     bool removed;       /* its datapath can be studied, but it is no mode to choose */
+    const char *variables; /* the set of the original's variables that chooses it, separated by
+                              blanks; NULL: none */
     const quamba_datapath *base; /* the row that a parsed datapath started from; NULL: a row */
     bool quantized;              /* runs quantized checkpoints, by these knobs */
     qm_knobs knobs;
