@@ -49,14 +49,6 @@ void qm_map_close(qm_map *map)
     *map = (qm_map){0};
 }
 
-void qm_map_discard(const qm_map *map, size_t begin, size_t size)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), end = begin + size;
-    begin = (begin + page - 1) / page * page; /* the mapping itself begins at a page */
-    end = end / page * page;
-    if (begin < end) madvise((void *)(uintptr_t)(map->data + begin), end - begin, MADV_DONTNEED);
-}
-
 bool qm_path_is_dir(const char *path)
 {
     struct stat info;

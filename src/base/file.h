@@ -13,9 +13,6 @@ typedef struct qm_map {
 /* E_IO names the path and the system's reason; a directory or a device is refused. */
 quamba_status qm_map_open(qm_map *map, const char *path, quamba_error *err);
 void qm_map_close(qm_map *map);
-/* Lets go of the pages that lie wholly in data[begin .. begin + size); they are read again from the
- * file when touched. */
-void qm_map_discard(const qm_map *map, size_t begin, size_t size);
 
 /* True when path exists and is a directory / a regular file. */
 bool qm_path_is_dir(const char *path);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 enum {
     ARENA_ALIGN = 64,    /* a cache line, and the widest vector register */
@@ -41,6 +42,14 @@ char *qm_strndup(const char *text, size_t n)
     if (n > 0) memcpy(copy, text, n);
     copy[n] = '\0';
     return copy;
+}
+
+void qm_discard_pages(const void *data, size_t size)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t begin = ((uintptr_t)data + page - 1) / page * page,
+                    end = ((uintptr_t)data + size) / page * page;
+    if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
 void *qm_arena_take(qm_arena *arena, size_t elem_size, const int64_t *dims, size_t n_dims)

@@ -55,12 +55,11 @@ void qm_source_discard(const qm_source *source, const qm_tensor *tensor)
         if (tensor->shape[i] == 0) return;
         last += (uint64_t)(tensor->shape[i] - 1) * (uint64_t)tensor->stride[i];
     }
-    size_t size = (size_t)(last + 1) * qm_dtype_size(tensor->dtype);
-    uintptr_t data = (uintptr_t)tensor->data;
-    for (size_t i = 0; i < source->n_maps; i++) {
-        uintptr_t begin = (uintptr_t)source->maps[i].data;
+    const uintptr_t data = (uintptr_t)tensor->data;
+    for (size_t i = 0; i < source->n_maps; i++) { /* other memory is the caller's */
+        const uintptr_t begin = (uintptr_t)source->maps[i].data;
         if (data >= begin && data - begin < source->maps[i].size)
-            qm_map_discard(&source->maps[i], data - begin, size);
+            qm_discard_pages(tensor->data, (size_t)(last + 1) * qm_dtype_size(tensor->dtype));
     }
 }
 

@@ -8,6 +8,7 @@
 #ifndef QM_KERNELS_KERNELS_H
 #define QM_KERNELS_KERNELS_H
 
+#include "base/packed.h"
 #include "kernels/cpu.h"
 #include "op/lanes.h"
 
@@ -114,20 +115,21 @@ typedef float qm_sum_exp_f32_fn(const float *x, float max, size_t n);
 
 enum {
     QM_MAX_I8_TERMS = 1 << 16,
-    QM_I8_TILE = 64 /* outputs that a matmul may rearrange at a time, in scratch */
+    QM_I8_TILE = 64,        /* outputs whose sums a linear may hold at a time */
+    QM_I8_SCRATCH = 8 << 10 /* bytes that a product may need, aligned to 64 */
 };
 
-/* Bytes of scratch for qm_matmul_i8_fn, aligned to 64. */
-static inline size_t qm_i8_scratch_bytes(size_t k)
-{
-    return QM_I8_TILE * ((k + 63) / 64 * 64 + 64);
-}
+/* packed: w[j][i] = in[j * output_stride + i * term_stride], j < n, i < k, as base/packed.h has it,
+ * from the start of a group on, panels being `panel` bytes apart; zeros in the places of what is
+ * not there. */
+typedef void qm_pack_i8_fn(int8_t *restrict packed, size_t panel, const int8_t *restrict in,
+                           size_t n, size_t k, size_t output_stride, size_t term_stride);
 
-/* acc[j] = sum of w[j][i] * x[i], j < n */
+/* acc[j] = sum of w[j][i] * x[i], j < n; w packed, from the start of a panel on */
 typedef void qm_matvec_i8_fn(int32_t *restrict acc, const int8_t *restrict w,
                              const int8_t *restrict x, size_t n, size_t k);
 
-/* acc[i][j] = sum of w[j][r] * x[i][r], i < m, j < n; w is [n][k] without gaps */
+/* acc[i][j] = sum of w[j][r] * x[i][r], i < m, j < n; w packed, from the start of a panel on */
 typedef void qm_matmul_i8_fn(int32_t *restrict acc, size_t ldacc, const int8_t *restrict w,
                              const int8_t *restrict x, size_t ldx, size_t m, size_t n, size_t k,
                              void *scratch);
@@ -135,12 +137,12 @@ typedef void qm_matmul_i8_fn(int32_t *restrict acc, size_t ldacc, const int8_t *
 /* Products of m rows of codes and what becomes of the sums, in one go: with acc the exact sum over
  * r < k of w[j][r] * x[i][r], and v = second * (first * (float)acc), y[i][j] for i < m, j < n. */
 typedef struct qm_linear_i8_args {
-    const int8_t *w; /* [n][k] without gaps */
+    const int8_t *w; /* [n][k] packed, from the start of a panel on */
     const int8_t *x; /* [m][ldx] */
     size_t ldx, ldy, m, n, k;
     float first, second;
     int32_t *acc;  /* scratch: [m][QM_I8_TILE] */
-    void *scratch; /* qm_i8_scratch_bytes(k), aligned to 64 */
+    void *scratch; /* QM_I8_SCRATCH bytes, aligned to 64 */
 } qm_linear_i8_args;
 
 /* y = code(v), ties to even; lost[i] += how many codes of row i saturated or were NaN */
@@ -213,6 +215,7 @@ typedef struct qm_kernels {
     qm_scan_step_i8_fn *scan_step_i8;
     qm_gate_ref_f32_fn *gate_ref_f32;
     qm_gate_sigmoid_f32_fn *gate_sigmoid_f32;
+    qm_pack_i8_fn *pack_i8;
     qm_matvec_i8_fn *matvec_i8;
     qm_matmul_i8_fn *matmul_i8;
     qm_linear_i8_codes_fn *linear_i8_codes;

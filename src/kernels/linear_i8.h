@@ -10,8 +10,8 @@
 #define QM_LINEAR_I8_TILES(p, product, convert)                                                    \
     for (size_t j = 0, width; j < (p)->n; j += width) {                                            \
         width = (p)->n - j < QM_I8_TILE ? (p)->n - j : QM_I8_TILE;                                 \
-        product((p)->acc, width, (p)->w + j * (p)->k, (p)->x, (p)->ldx, (p)->m, width, (p)->k,     \
-                (p)->scratch);                                                                     \
+        product((p)->acc, width, (p)->w + qm_packed_at(j, 0, (p)->k), (p)->x, (p)->ldx, (p)->m,    \
+                width, (p)->k, (p)->scratch);                                                      \
         for (size_t i = 0; i < (p)->m; i++) {                                                      \
             const int32_t *acc = (p)->acc + i * width;                                             \
             const size_t at = i * (p)->ldy + j;                                                    \

@@ -68,11 +68,13 @@ quamba_status qm_model_bind(quamba_model *model, qm_find_tensor *find, const voi
     qm_binder b = {.model = model, .find = find, .user = user, .n_threads = n_threads, .err = err};
     quamba_status status = bind_all(&b);
     if (status == QUAMBA_OK) status = qm_arena_alloc(&model->arena, "the model's vectors", err);
+    if (status == QUAMBA_OK && model->packed.used > 0)
+        status = qm_arena_alloc(&model->packed, "the model's packed matrices", err);
     if (status != QUAMBA_OK) return status;
     b.filling = true;
     status = bind_all(&b);
-    if (status == QUAMBA_OK) qm_bind_turn_all(&b);
-    free(b.turns);
+    if (status == QUAMBA_OK) qm_bind_pack_all(&b);
+    free(b.packings);
     return status == QUAMBA_OK ? check_matrices(&b) : status;
 }
 

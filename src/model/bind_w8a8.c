@@ -70,8 +70,9 @@ static quamba_status agree(qm_binder *b, int32_t layer, const char *rest, float 
 
 /* ---- weights --------------------------------------------------------------------------------- */
 
-/* A matrix of codes: stored [in, out], and bound in place where its bytes lie [out][in]. */
-static quamba_status bind_codes(qm_binder *b, qm_linear *linear, int32_t n_out, int32_t n_in)
+/* A matrix of codes, stored [in, out]: packed, by parts of n_part outputs. */
+static quamba_status bind_codes(qm_binder *b, qm_linear *linear, int32_t n_out, int32_t n_in,
+                                int32_t n_part)
 {
     quamba_model *m = b->model;
     if (n_in > MAX_INPUTS)
@@ -84,26 +85,26 @@ static quamba_status bind_codes(qm_binder *b, qm_linear *linear, int32_t n_out, 
     if (t && t->ndim == 2 && t->shape[1] == padded) shape[1] = padded;
     quamba_status status = qm_bind_find(b, QM_SET_I8, 2, shape, &t);
     if (!t) return status;
-    linear->weight = t->data;
+    int8_t *out = QM_CARVE(&m->packed, int8_t, n_out / n_part,
+                           (int64_t)qm_packed_bytes((size_t)n_part, (size_t)n_in));
+    linear->weight = out;
     linear->dtype = QM_I8;
     linear->n_out = n_out;
     linear->n_in = n_in;
+    linear->n_part = n_part;
     m->n_parameters += (uint64_t)n_out * (uint64_t)n_in;
-    if ((n_in == 1 || t->stride[0] == 1) && (n_out == 1 || t->stride[1] == n_in)) return QUAMBA_OK;
-    int8_t *out = QM_CARVE(&m->arena, int8_t, n_out, n_in);
-    linear->weight = out;
-    return b->filling ? qm_bind_turn(b, t, out, n_out) : QUAMBA_OK;
+    return b->filling ? qm_bind_packing(b, t, linear, out) : QUAMBA_OK;
 }
 
 /* MODULE.weight, .a, .b and .alpha; terms and a: what MODULE.a must be. */
 static quamba_status bind_linear(qm_binder *b, int32_t layer, const char *module, qm_linear *linear,
-                                 int32_t n_out, int32_t n_in)
+                                 int32_t n_out, int32_t n_in, int32_t n_part)
 {
     char rest[64], terms[128];
     float alpha = 0;
     snprintf(rest, sizeof rest, "%s.weight", module);
     qm_bind_name(b, layer, rest);
-    quamba_status status = bind_codes(b, linear, n_out, n_in);
+    quamba_status status = bind_codes(b, linear, n_out, n_in, n_part);
     snprintf(rest, sizeof rest, "%s.a", module);
     if (status == QUAMBA_OK) status = bind_scale(b, layer, rest, &linear->a);
     snprintf(rest, sizeof rest, "%s.b", module);
@@ -204,17 +205,17 @@ static quamba_status bind_linears(qm_binder *b, int32_t layer, qm_layer *l)
     const struct {
         const char *module;
         qm_linear *linear;
-        int32_t n_out, n_in;
+        int32_t n_out, n_in, n_part;
     } linears[] = {
-        {"mixer.in_proj",  &l->in_proj,  2 * e,     d},
-        {"mixer.x_proj",   &l->x_proj,   r + 2 * n, e},
-        {"mixer.dt_proj",  &l->dt_proj,  e,         r},
-        {"mixer.out_proj", &l->out_proj, d,         e},
+        {"mixer.in_proj",  &l->in_proj,  2 * e,     d, e        },
+        {"mixer.x_proj",   &l->x_proj,   r + 2 * n, e, r + 2 * n},
+        {"mixer.dt_proj",  &l->dt_proj,  e,         r, e        },
+        {"mixer.out_proj", &l->out_proj, d,         e, d        },
     };
     quamba_status status = QUAMBA_OK;
     for (size_t k = 0; status == QUAMBA_OK && k < QM_COUNT(linears); k++)
         status = bind_linear(b, layer, linears[k].module, linears[k].linear, linears[k].n_out,
-                             linears[k].n_in);
+                             linears[k].n_in, linears[k].n_part);
     return status;
 }
 
@@ -365,7 +366,7 @@ static quamba_status bind_head(qm_binder *b)
     quamba_status status = QUAMBA_OK;
     m->head = m->embedding;
     if (t && t->dtype == QM_I8)
-        status = bind_linear(b, -1, "lm_head", &m->head, c->n_vocab, c->d_model);
+        status = bind_linear(b, -1, "lm_head", &m->head, c->n_vocab, c->d_model, c->n_vocab);
     else if (!c->tie_embeddings)
         status = bind_half(b, "lm_head.weight", &m->head);
     else if (m->embedding.dtype == QM_I8 && !b->missing)

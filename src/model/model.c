@@ -100,6 +100,7 @@ void quamba_model_close(quamba_model **model)
     quamba_model *m = *model;
     if (!m) return;
     qm_arena_free(&m->arena);
+    qm_arena_free(&m->packed);
     qm_source_close(&m->source);
     free(m->warnings);
     free(m->random);

@@ -1,22 +1,52 @@
 /* A model as the runtime uses it: names bound to weights, shapes checked once, nothing changes
  * afterwards.  Matrices stay where the file is mapped, in their stored type; vectors and what must
- * be rearranged are FP32 in one arena. */
+ * be rearranged are FP32 in one arena; matrices of codes are packed into another. */
 #ifndef QM_MODEL_MODEL_H
 #define QM_MODEL_MODEL_H
 
 #include "base/mem.h"
+#include "base/packed.h"
 #include "model/config.h"
 
 enum { QM_MAX_CONV = 16 }; /* widest convolution that can be run */
 
-/* y = W x; the matrix is [n_out][n_in] row-major, aligned for its type. */
+/* y = W x; the matrix is [n_out][n_in], row-major and aligned for its type, but codes are packed
+ * (base/packed.h), by parts: after each n_part outputs begins a new panel.  (The embedding is no
+ * such matrix: its rows are looked up, and are row-major in codes too.) */
 typedef struct qm_linear {
     const void *weight;
     qm_dtype dtype; /* QM_F32, QM_F16, QM_BF16, or QM_I8 with the two factors below */
     int32_t n_out, n_in;
+    int32_t n_part; /* codes: outputs of a part: d_inner of in_proj, of others all */
     float a; /* INT8: scale of the input codes, over that of the output codes where it has codes */
     float b; /* INT8: scale of the weight codes */
 } qm_linear;
+
+/* Where the code of output j and input i lies in a packed matrix. */
+static inline size_t qm_linear_at(const qm_linear *w, int32_t j, int32_t i)
+{
+    const size_t part = (size_t)(j / w->n_part), in_part = (size_t)(j % w->n_part);
+    const size_t k = (size_t)w->n_in;
+    return part * qm_packed_bytes((size_t)w->n_part, k) + qm_packed_at(in_part, (size_t)i, k);
+}
+
+static inline int8_t qm_linear_code(const qm_linear *w, int32_t j, int32_t i)
+{
+    return ((const int8_t *)w->weight)[qm_linear_at(w, j, i)];
+}
+
+/* From output j on, the first of a panel: what the kernels take. */
+static inline const int8_t *qm_linear_panel(const qm_linear *w, int32_t j)
+{
+    return (const int8_t *)w->weight + qm_linear_at(w, j, 0);
+}
+
+/* row[i] = the code of output j and input i */
+static inline void qm_linear_row(const qm_linear *w, int32_t j, int8_t *row)
+{
+    const int32_t in_panel = j % w->n_part % QM_PACK_OUTPUTS;
+    qm_unpack_row_i8(row, qm_linear_panel(w, j - in_panel), (size_t)in_panel, (size_t)w->n_in);
+}
 
 /* Scales of a quantized layer's activations (spec: s_in, s_x, s_z, s_u, s_B, s_C, s_dt, s_h, s_o);
  * all positive and finite.  0 throughout in a floating-point model. */
@@ -64,9 +94,10 @@ struct quamba_model {
     bool half_weights;               /* weights are rounded to half once */
     qm_source *source;               /* keeps the mapping alive; NULL for random weights */
     qm_arena arena;
-    void *random; /* weights that no file holds, owned; else NULL */
-    float *grid;  /* [n_layer][edges of the runtime], owned: of a floating-point model whose edges
-                     are rounded to an INT8 grid, their scales, 0 where they are not; else NULL */
+    qm_arena packed; /* codes of quantized matrices: pages apart, touched when they are filled */
+    void *random;    /* weights that no file holds, owned; else NULL */
+    float *grid; /* [n_layer][edges of the runtime], owned: of a floating-point model whose edges
+                    are rounded to an INT8 grid, their scales, 0 where they are not; else NULL */
     qm_layer *layers;              /* [n_layer] */
     qm_linear embedding;           /* [n_vocab][d_model]; INT8: row v times embedding_scales[v] */
     const float *embedding_scales; /* [n_vocab], half values; NULL unless the embedding is INT8 */

@@ -17,14 +17,18 @@ static void matvec(const qm_thread *t, const qm_linear *w, int32_t first, int32_
 }
 
 /* A decode step waits for memory, and what arrives while threads wait for each other is time won.
- * A matvec reads four streams, a quarter of the rows apart. */
+ * A matvec reads four streams, a quarter of the rows or panels apart. */
 void qm_foresee(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n)
 {
     enum { LINE = 64, AHEAD = 8192 };
     if (t->pass->n_rows > 1) return;
-    const size_t row = (size_t)w->n_in * qm_dtype_size(w->dtype), quarter = (size_t)n / 4 * row;
+    const bool packed = w->dtype == QM_I8;
+    const size_t k = (size_t)w->n_in, row = k * qm_dtype_size(w->dtype);
+    const char *at = packed ? (const char *)qm_linear_panel(w, first)
+                            : (const char *)w->weight + (size_t)first * row;
+    const size_t quarter =
+        packed ? (size_t)n / (4 * QM_PACK_OUTPUTS) * qm_panel_bytes(k) : (size_t)n / 4 * row;
     const size_t size = quarter < AHEAD ? quarter : AHEAD;
-    const char *at = (const char *)w->weight + (size_t)first * row;
     for (size_t stream = 0; stream < 4; stream++)
         for (size_t i = 0; i < size; i += LINE)
             __builtin_prefetch(at + stream * quarter + i, 0, 2);
@@ -64,14 +68,13 @@ static qm_linear_i8_args products(const qm_thread *t, const qm_linear *w, float 
                                   int32_t from, int32_t n, size_t ldy, const int8_t *x, size_t ldx,
                                   int32_t n_rows)
 {
-    const size_t k = (size_t)w->n_in;
-    return (qm_linear_i8_args){.w = (const int8_t *)w->weight + (size_t)from * k,
+    return (qm_linear_i8_args){.w = qm_linear_panel(w, from),
                                .x = x,
                                .ldx = ldx,
                                .ldy = ldy,
                                .m = (size_t)n_rows,
                                .n = (size_t)n,
-                               .k = k,
+                               .k = (size_t)w->n_in,
                                .first = first,
                                .second = second,
                                .acc = t->acc,
@@ -82,8 +85,7 @@ static qm_linear_i8_args products(const qm_thread *t, const qm_linear *w, float 
 static void multiply(const qm_thread *t, const qm_linear *w, int32_t first, int32_t n,
                      const int8_t *x)
 {
-    const size_t k = (size_t)w->n_in;
-    t->s->kernels.matvec_i8(t->acc, (const int8_t *)w->weight + (size_t)first * k, x, (size_t)n, k);
+    t->s->kernels.matvec_i8(t->acc, qm_linear_panel(w, first), x, (size_t)n, (size_t)w->n_in);
 }
 
 void qm_linear_codes(const qm_thread *t, const qm_linear *w, qm_order order, qm_edge edge,
@@ -129,10 +131,13 @@ void qm_linear_dequantized(const qm_thread *t, const qm_linear *w, int32_t first
                            float *y, size_t ldy, const float *x, size_t ldx, int32_t n_rows)
 {
     const size_t k = (size_t)w->n_in;
+    int8_t *codes = (int8_t *)t->acc; /* of a row */
     for (int32_t j = 0; j < n; j += QM_PANEL_ROWS) {
         const size_t width = (size_t)(n - j < QM_PANEL_ROWS ? n - j : QM_PANEL_ROWS);
-        t->s->kernels.dequantize_i8(t->panel, (const int8_t *)w->weight + (size_t)(first + j) * k,
-                                    w->b, width * k);
+        for (size_t r = 0; r < width; r++) {
+            qm_linear_row(w, first + j + (int32_t)r, codes);
+            t->s->kernels.dequantize_i8(t->panel + r * k, codes, w->b, k);
+        }
         t->s->kernels.matmul_f32(y + j, ldy, t->panel, x, ldx, (size_t)n_rows, width, k);
     }
 }

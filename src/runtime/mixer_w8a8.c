@@ -367,7 +367,7 @@ void qm_mix_w8a8(const qm_thread *t, int32_t layer)
     const qm_knobs *knobs = &s->model->datapath->knobs;
     const qm_range channels = qm_share(t, e, QM_CHANNEL_ALIGN);
     const qm_range outputs = qm_share(t, d, QM_CHANNEL_ALIGN);
-    const qm_range part = qm_share(t, n_bc, 1);
+    const qm_range part = qm_share(t, n_bc, QM_PACK_OUTPUTS);
     const int32_t n = channels.end - channels.begin;
 
     qm_foresee(t, &l->in_proj, channels.begin, n);

@@ -93,8 +93,8 @@ struct quamba_session {
     qm_rotation rotation;
 
     /* scratch of each thread, [n_threads] times */
-    float *panel;         /* [qm_panel_floats]: rows widened to FP32, or matmul_i8's scratch */
-    int32_t *acc;         /* [qm_acc_count]: INT8 products */
+    float *panel;         /* [qm_panel_floats]: rows widened to FP32, or a product's scratch */
+    int32_t *acc;         /* [qm_acc_count]: INT8 products, or codes of a row of weights */
     size_t *lost_rows;    /* [max_rows]: codes that a product lost in each row */
     float *z;             /* [d_inner]; NULL where the mode needs none */
     float *deq;           /* [2 d_conv][d_inner]: dequantized weights and taps */
@@ -111,15 +111,16 @@ static inline size_t qm_panel_floats(const qm_config *c)
 {
     const size_t widest = (size_t)(c->d_inner > c->d_model ? c->d_inner : c->d_model);
     const size_t floats = QM_PANEL_ROWS * widest;
-    const size_t codes = c->quantized ? qm_i8_scratch_bytes(widest) / sizeof(float) : 0;
+    const size_t codes = c->quantized ? QM_I8_SCRATCH / sizeof(float) : 0;
     return floats > codes ? floats : codes;
 }
 
 static inline size_t qm_acc_count(const qm_config *c, int32_t max_rows)
 {
     const size_t tile = (size_t)(max_rows > QM_SCORE_ROWS ? max_rows : QM_SCORE_ROWS) * QM_I8_TILE;
-    const size_t widest = (size_t)(2 * c->d_inner > c->d_model ? 2 * c->d_inner : c->d_model);
-    const size_t row = widest > QM_HEAD_CHUNK ? widest : QM_HEAD_CHUNK; /* of one token */
+    const int32_t widest = 2 * c->d_inner > c->d_model ? 2 * c->d_inner : c->d_model;
+    const size_t sums = (size_t)(widest > QM_HEAD_CHUNK ? widest : QM_HEAD_CHUNK); /* of a token */
+    const size_t rank = (size_t)c->dt_rank, row = sums > rank ? sums : rank;
     return tile > row ? tile : row;
 }
 

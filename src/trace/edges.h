@@ -109,8 +109,9 @@ typedef struct qm_trace_parameter {
     int32_t ndim; /* 0: a single number */
     uint64_t shape[2];
     const char *axes[2];
-    const void *data; /* borrowed from the model; NULL for a single number */
-    float value;      /* of a single number */
+    const void *data;        /* borrowed from the model; NULL for a single number */
+    const qm_linear *packed; /* data are its codes, packed; NULL: row-major */
+    float value;             /* of a single number */
 } qm_trace_parameter;
 
 /* False when the model has none of that name there. */

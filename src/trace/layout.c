@@ -95,6 +95,7 @@ static bool add_parameter(qm_trace_layout *lay, int32_t layer, const char *name)
         t->axes[i] = p.axes[i];
     }
     t->data = p.data;
+    t->packed = p.packed;
     t->value = p.value;
     t->meaning = p.meaning;
     finish(lay->plan, t);
@@ -327,4 +328,15 @@ void qm_trace_layout_free(qm_trace_layout *lay)
     free(lay->files);
     free(lay->by_edge);
     *lay = (qm_trace_layout){0};
+}
+
+const void *qm_trace_constant(const qm_trace_tensor *t, void **owned)
+{
+    *owned = NULL;
+    if (!t->data) return &t->value;
+    if (!t->packed) return t->data;
+    int8_t *rows = *owned = qm_alloc((size_t)t->n_rows, t->code.n_cols);
+    for (size_t i = 0; rows && i < t->n_rows; i++)
+        qm_linear_row(t->packed, (int32_t)i, rows + i * t->code.n_cols);
+    return rows;
 }

@@ -32,9 +32,10 @@ typedef struct qm_trace_tensor {
     int32_t ndim;
     uint64_t shape[QM_MAX_TRACE_DIMS];
     const char *axes[QM_MAX_TRACE_DIMS];
-    uint64_t n_rows;    /* of code.n_cols values */
-    uint64_t rows_each; /* rows of one token; 0: not by tokens */
-    const void *data;   /* of what is not by tokens; NULL: value below */
+    uint64_t n_rows;         /* of code.n_cols values */
+    uint64_t rows_each;      /* rows of one token; 0: not by tokens */
+    const void *data;        /* of what is not by tokens; NULL: value below */
+    const qm_linear *packed; /* as qm_trace_parameter's */
     float value;
     const char *meaning;
     size_t file;
@@ -62,6 +63,10 @@ typedef struct qm_trace_layout {
 quamba_status qm_trace_layout_make(qm_trace_layout *layout, const qm_trace_plan *plan,
                                    quamba_error *err);
 void qm_trace_layout_free(qm_trace_layout *layout);
+
+/* All rows of a tensor that is not by tokens; what is made for that is *owned, for free().  NULL
+ * without memory. */
+const void *qm_trace_constant(const qm_trace_tensor *tensor, void **owned);
 
 /* "npy", "safetensors", ..., the choices of --format, and the names' ending; QM_N_TRACE_FORMATS for
  * what is none of them. */

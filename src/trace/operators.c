@@ -32,7 +32,8 @@ static void float_products(const qm_trace_piece *p, const qm_linear *w, float *y
 static void code_products(const qm_trace_piece *p, const qm_linear *w, int32_t *acc,
                           const int8_t *x)
 {
-    p->fast.matvec_i8(acc, w->weight, x, (size_t)w->n_out, (size_t)w->n_in);
+    for (int32_t j = 0; j < w->n_out; j += w->n_part)
+        p->fast.matvec_i8(acc + j, qm_linear_panel(w, j), x, (size_t)w->n_part, (size_t)w->n_in);
 }
 
 /* Products of numbers and weights fl(b * code), one output after the other. */
@@ -41,7 +42,8 @@ static void dequantized_products(const qm_trace_piece *p, const qm_linear *w, fl
 {
     const size_t k = (size_t)w->n_in;
     for (size_t j = 0; j < (size_t)w->n_out; j++) {
-        qm_dequantize_i8_scalar(p->row, (const int8_t *)w->weight + j * k, w->b, k);
+        qm_linear_row(w, (int32_t)j, p->codes);
+        qm_dequantize_i8_scalar(p->row, p->codes, w->b, k);
         y[j] = p->fast.dot_f32(p->row, x, k);
     }
 }

@@ -43,12 +43,19 @@ static bool matrix(qm_trace_parameter *p, const char *meaning, const void *data,
     return data != NULL;
 }
 
+static bool weights(qm_trace_parameter *p, const qm_linear *w)
+{
+    const bool packed = w->dtype == QM_I8;
+    const bool there = matrix(p, packed ? "weight codes" : "weights", w->weight, w->dtype, w->n_out,
+                              w->n_in, "output", "input");
+    if (packed) p->packed = w;
+    return there;
+}
+
 /* NAME_weight, NAME_a, NAME_b of a matrix. */
 static bool linear(qm_trace_parameter *p, const qm_linear *w, const char *part)
 {
-    if (strcmp(part, "weight") == 0)
-        return matrix(p, w->dtype == QM_I8 ? "weight codes" : "weights", w->weight, w->dtype,
-                      w->n_out, w->n_in, "output", "input");
+    if (strcmp(part, "weight") == 0) return weights(p, w);
     if (strcmp(part, "a") == 0)
         return number(
             p, "scale of the input codes, over that of the output codes where it has codes", w->a);

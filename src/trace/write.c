@@ -76,8 +76,12 @@ static quamba_status write_constants(writing *w, quamba_error *err)
                                   lay->files[f].header.size, err);
     for (size_t i = 0; status == QUAMBA_OK && i < lay->n_tensors; i++) {
         const qm_trace_tensor *t = &lay->tensors[i];
-        if (t->rows_each == 0)
-            status = write_rows(w, t, 0, t->n_rows, t->data ? t->data : &t->value, err);
+        if (t->rows_each > 0) continue;
+        void *owned;
+        const void *values = qm_trace_constant(t, &owned);
+        status = values ? write_rows(w, t, 0, t->n_rows, values, err)
+                        : qm_fail_memory(err, t->n_rows * t->code.n_cols, t->name);
+        free(owned);
     }
     return status;
 }

@@ -180,16 +180,6 @@ static void expect_linears(qm_finding *f, const quamba_model *m, const qm_trace 
     qm_expect_equal(f, &ddt, "dt_proj");
 }
 
-/* An exact product of the linear that a code of the trace came from, near enough to be tuned to. */
-static int32_t product_of(const qm_linear *w, const float *codes, size_t output)
-{
-    int32_t acc = 0;
-    for (int32_t i = 0; i < w->n_in; i++)
-        acc +=
-            ((const int8_t *)w->weight)[output * (size_t)w->n_in + (size_t)i] * (int32_t)codes[i];
-    return acc;
-}
-
 quamba_status qm_check_linears(const qm_check *check, const qm_verify *v, qm_finding *f,
                                quamba_error *err)
 {
@@ -210,7 +200,7 @@ quamba_status qm_check_linears(const qm_check *check, const qm_verify *v, qm_fin
             if (status != QUAMBA_OK) break;
             qm_linear *w = which ? &variant.layers[0].dt_proj : &variant.layers[0].x_proj;
             const float *codes = in->values + i / n_out * in->n_cols;
-            if (tune_order(w, which == 1, product_of(w, codes, i % n_out))) {
+            if (tune_order(w, which == 1, qm_plain_product(w, i % n_out, codes))) {
                 qm_trace t = {0};
                 qm_plan plan = qm_plan_of(v, &variant.model, QM_VERIFY_TOKENS, PREFILL);
                 n_tuned[which]++;

@@ -23,12 +23,11 @@ float qm_plain_conv(const quamba_model *m, const qm_trace *t, int32_t layer, siz
     return a / (1.0f + qm_expf(-a));
 }
 
-static int32_t exact_product(const qm_linear *w, size_t output, const float *codes)
+int32_t qm_plain_product(const qm_linear *w, size_t output, const float *codes)
 {
-    const int8_t *row = (const int8_t *)w->weight + output * (size_t)w->n_in;
     int32_t acc = 0;
     for (int32_t i = 0; i < w->n_in; i++)
-        acc += row[i] * (int32_t)codes[i];
+        acc += qm_linear_code(w, (int32_t)output, i) * (int32_t)codes[i];
     return acc;
 }
 
@@ -37,7 +36,7 @@ int8_t qm_plain_x_proj(const quamba_model *m, const qm_trace *t, int32_t layer, 
 {
     const qm_linear *w = &m->layers[layer].x_proj;
     const qm_recording *x = qm_trace_at(t, layer, QM_EDGE_X_PROJ_IN);
-    const int32_t acc = exact_product(w, output, x->values + token * x->n_cols);
+    const int32_t acc = qm_plain_product(w, output, x->values + token * x->n_cols);
     size_t lost = 0;
     return qm_code_even(w->a * (w->b * (float)acc), &lost);
 }
@@ -47,7 +46,7 @@ int8_t qm_plain_dt_proj(const quamba_model *m, const qm_trace *t, int32_t layer,
 {
     const qm_linear *w = &m->layers[layer].dt_proj;
     const qm_recording *x = qm_trace_at(t, layer, QM_EDGE_X_PROJ_OUT);
-    const int32_t acc = exact_product(w, channel, x->values + token * x->n_cols);
+    const int32_t acc = qm_plain_product(w, channel, x->values + token * x->n_cols);
     size_t lost = 0;
     return qm_code_even(w->b * (w->a * (float)acc), &lost);
 }

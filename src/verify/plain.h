@@ -10,6 +10,9 @@
 float qm_plain_conv(const quamba_model *m, const qm_trace *t, int32_t layer, size_t token,
                     size_t channel);
 
+/* The exact product of a row of packed weights and of codes, which are numbers here. */
+int32_t qm_plain_product(const qm_linear *w, size_t output, const float *codes);
+
 /* Codes of x_proj and dt_proj. */
 int8_t qm_plain_x_proj(const quamba_model *m, const qm_trace *t, int32_t layer, size_t token,
                        size_t output);

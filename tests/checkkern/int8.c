@@ -6,6 +6,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static const size_t sizes[] = {0,  1,  7,  8,  9,  15,  16,  17,   31,
@@ -13,9 +14,63 @@ static const size_t sizes[] = {0,  1,  7,  8,  9,  15,  16,  17,   31,
 
 /* ---- products -------------------------------------------------------------------------------- */
 
+/* Packs as scalar does, and scalar as qm_packed_at says; the gaps between the rows are not read. */
+static bool compare_pack(judge *j, qm_pack_i8_fn *fn, size_t n, size_t k, size_t output_stride,
+                         size_t term_stride)
+{
+    const size_t panel = qm_panel_bytes(k);
+    const size_t n_in = n && k ? (n - 1) * output_stride + (k - 1) * term_stride + 1 : 0;
+    const size_t bytes = qm_packed_bytes(n, k);
+    const int8_t *in = judge_codes(j, 0, n_in, CODES);
+    int8_t *want = judge_buffer(j, 1, bytes), *got = judge_buffer(j, 2, bytes);
+    int8_t *row = judge_buffer(j, 3, k);
+    qm_pack_i8_scalar(want, panel, in, n, k, output_stride, term_stride);
+    fn(got, panel, in, n, k, output_stride, term_stride);
+    for (size_t o = 0; o < n; o++) {
+        qm_unpack_row_i8(row, got, o, k);
+        for (size_t i = 0; i < k; i++) {
+            const int8_t code = in[o * output_stride + i * term_stride];
+            if (got[qm_packed_at(o, i, k)] != code || row[i] != code) {
+                printf("FAIL %s: n=%zu k=%zu: output %zu, term %zu\n", j->name, n, k, o, i);
+                return false;
+            }
+        }
+    }
+    return judge_same(j, want, got, 1, bytes, "n=%zu k=%zu strides %zu, %zu", n, k, output_stride,
+                      term_stride) &&
+           judge_canaries(j, 2, bytes) && judge_canaries(j, 3, k);
+}
+
+bool check_pack_i8(judge *j, qm_pack_i8_fn *fn)
+{
+    static const size_t ns[] = {0, 1, 3, 15, 16, 17, 32, 48, 65, 1024, 1040},
+                        ks[] = {0, 1, 3, 4, 5, 8, 12, 63, 64, 130};
+    for (size_t a = 0; a < QM_COUNT(ns); a++)
+        for (size_t b = 0; b < QM_COUNT(ks); b++) {
+            const size_t n = ns[a], k = ks[b];
+            if (!compare_pack(j, fn, n, k, 1, n) || !compare_pack(j, fn, n, k, 1, n + 5) ||
+                !compare_pack(j, fn, n, k, k, 1) || !compare_pack(j, fn, n, k, 2 * k + 1, 2))
+                return false;
+        }
+    if (j->bench) {
+        const size_t n = 1536, k = 768;
+        const int8_t *in = judge_codes(j, 0, n * k, CODES);
+        int8_t *packed = judge_buffer(j, 1, qm_packed_bytes(n, k));
+        JUDGE_BENCH(j, "1536 x 768", (double)(n * k), "GB/s",
+                    fn(packed, qm_panel_bytes(k), in, n, k, 1, n));
+    }
+    return true;
+}
+
+/* Packed weights; the places of outputs and terms that are not there are filled like the others. */
+static const int8_t *judge_packed(judge *j, size_t n, size_t k, int p)
+{
+    return judge_codes(j, 0, qm_packed_bytes(n, k), (code_pattern)p);
+}
+
 static bool compare_matvec(judge *j, qm_matvec_i8_fn *fn, size_t n, size_t k, int p)
 {
-    const int8_t *w = judge_codes(j, 0, n * k, (code_pattern)(p / N_CODE_PATTERNS));
+    const int8_t *w = judge_packed(j, n, k, p / N_CODE_PATTERNS);
     const int8_t *x = judge_codes(j, 1, k, (code_pattern)(p % N_CODE_PATTERNS));
     int32_t *want = judge_buffer(j, 2, n * sizeof *want);
     int32_t *got = judge_buffer(j, 3, n * sizeof *got);
@@ -28,9 +83,10 @@ static bool compare_matvec(judge *j, qm_matvec_i8_fn *fn, size_t n, size_t k, in
 bool check_matvec_i8(judge *j, qm_matvec_i8_fn *fn)
 {
     for (int p = 0; p < N_CODE_PATTERNS * N_CODE_PATTERNS; p++) {
+        static const size_t ns[] = {0, 1, 4, 15, 16, 17, 31, 32, 33, 48, 64, 65, 80, 130};
         for (size_t s = 0; s < QM_COUNT(sizes); s++)
-            for (size_t n = 0; n < 14; n++)
-                if (!compare_matvec(j, fn, n, sizes[s], p)) return false;
+            for (size_t a = 0; a < QM_COUNT(ns); a++)
+                if (!compare_matvec(j, fn, ns[a], sizes[s], p)) return false;
         if (!j->at_front && !compare_matvec(j, fn, 5, QM_MAX_I8_TERMS, p)) return false;
     }
     static const struct {
@@ -42,7 +98,7 @@ bool check_matvec_i8(judge *j, qm_matvec_i8_fn *fn)
     };
     for (size_t i = 0; j->bench && i < QM_COUNT(shapes); i++) {
         const size_t n = shapes[i].n, k = shapes[i].k;
-        const int8_t *w = judge_codes(j, 0, n * k, CODES), *x = judge_codes(j, 1, k, CODES);
+        const int8_t *w = judge_packed(j, n, k, CODES), *x = judge_codes(j, 1, k, CODES);
         int32_t *acc = judge_buffer(j, 3, n * sizeof *acc);
         JUDGE_BENCH(j, shapes[i].name, (double)(n * k), "GB/s", fn(acc, w, x, n, k));
     }
@@ -53,19 +109,18 @@ static bool compare_matmul(judge *j, qm_matmul_i8_fn *fn, size_t m, size_t n, si
 {
     const size_t ldx = k + (size_t)p % 3, ldacc = n + (size_t)p % 2;
     const size_t n_x = (m - 1) * ldx + k, n_acc = (m - 1) * ldacc + n;
-    const int8_t *w = judge_codes(j, 0, n * k, (code_pattern)(p / N_CODE_PATTERNS));
+    const int8_t *w = judge_packed(j, n, k, p / N_CODE_PATTERNS);
     const int8_t *x = judge_codes(j, 1, n_x, (code_pattern)(p % N_CODE_PATTERNS));
     int32_t *want = judge_buffer(j, 2, n_acc * sizeof *want);
     int32_t *got = judge_buffer(j, 3, n_acc * sizeof *got);
-    void *scratch = judge_buffer(j, 4, qm_i8_scratch_bytes(k));
+    void *scratch = judge_buffer(j, 4, QM_I8_SCRATCH);
     memset(want, 0, n_acc * sizeof *want); /* the gaps must stay as they are */
     memset(got, 0, n_acc * sizeof *got);
     qm_matmul_i8_scalar(want, ldacc, w, x, ldx, m, n, k, scratch);
     fn(got, ldacc, w, x, ldx, m, n, k, scratch);
     return judge_same(j, want, got, sizeof *want, n_acc, "m=%zu n=%zu k=%zu patterns=%d", m, n, k,
                       p) &&
-           judge_canaries(j, 3, n_acc * sizeof *got) &&
-           judge_canaries(j, 4, qm_i8_scratch_bytes(k));
+           judge_canaries(j, 3, n_acc * sizeof *got) && judge_canaries(j, 4, QM_I8_SCRATCH);
 }
 
 bool check_matmul_i8(judge *j, qm_matmul_i8_fn *fn)
@@ -101,9 +156,9 @@ bool check_matmul_i8(judge *j, qm_matmul_i8_fn *fn)
     };
     for (size_t i = 0; j->bench && i < QM_COUNT(shapes); i++) {
         const size_t m = shapes[i].m, n = shapes[i].n, k = shapes[i].k;
-        const int8_t *w = judge_codes(j, 0, n * k, CODES), *x = judge_codes(j, 1, m * k, CODES);
+        const int8_t *w = judge_packed(j, n, k, CODES), *x = judge_codes(j, 1, m * k, CODES);
         int32_t *acc = judge_buffer(j, 3, m * n * sizeof *acc);
-        void *scratch = judge_buffer(j, 4, qm_i8_scratch_bytes(k));
+        void *scratch = judge_buffer(j, 4, QM_I8_SCRATCH);
         JUDGE_BENCH(j, shapes[i].name, (double)(m * n * k), "GMAC/s",
                     fn(acc, n, w, x, k, m, n, k, scratch));
     }

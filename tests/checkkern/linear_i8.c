@@ -32,7 +32,7 @@ static qm_linear_i8_args operands(judge *j, shape s)
     const float *f = factors[(size_t)s.p % QM_COUNT(factors)];
     const size_t ldx = s.k + (size_t)s.p % 3, ldy = s.n + (size_t)s.p % 2;
     return (qm_linear_i8_args){
-        .w = judge_codes(j, 0, s.n * s.k, (code_pattern)(pair / N_CODE_PATTERNS)),
+        .w = judge_codes(j, 0, qm_packed_bytes(s.n, s.k), (code_pattern)(pair / N_CODE_PATTERNS)),
         .x = judge_codes(j, 1, (s.m - 1) * ldx + s.k, (code_pattern)(pair % N_CODE_PATTERNS)),
         .ldx = ldx,
         .ldy = ldy,
@@ -42,13 +42,13 @@ static qm_linear_i8_args operands(judge *j, shape s)
         .first = f[0],
         .second = f[1],
         .acc = judge_buffer(j, 6, s.m * QM_I8_TILE * sizeof(int32_t)),
-        .scratch = judge_buffer(j, 7, qm_i8_scratch_bytes(s.k))};
+        .scratch = judge_buffer(j, 7, QM_I8_SCRATCH)};
 }
 
 static bool scratch_kept(const judge *j, const qm_linear_i8_args *p)
 {
     return judge_canaries(j, 6, p->m * QM_I8_TILE * sizeof(int32_t)) &&
-           judge_canaries(j, 7, qm_i8_scratch_bytes(p->k));
+           judge_canaries(j, 7, QM_I8_SCRATCH);
 }
 
 typedef bool compare(judge *j, shape s, const void *fn);

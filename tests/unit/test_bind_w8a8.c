@@ -56,7 +56,7 @@ static void same_linear(const qm_linear *l, int32_t n_out, int32_t n_in)
     assert_int_equal(l->n_in, n_in);
     for (int32_t o = 0; o < n_out; o++)
         for (int32_t i = 0; i < n_in; i++)
-            assert_int_equal(((const int8_t *)l->weight)[o * n_in + i], q_code(o, i));
+            assert_int_equal(qm_linear_code(l, o, i), q_code(o, i));
     assert_float_equal((double)l->b, 0.01, 1e-8);
 }
 
@@ -70,10 +70,10 @@ static void same_codes(const float *values, float scale, int64_t rows, int64_t c
         }
 }
 
-static bool in_arena(const quamba_model *m, const void *data)
+static bool is_packed(const quamba_model *m, const void *data)
 {
-    uintptr_t base = (uintptr_t)m->arena.base, at = (uintptr_t)data;
-    return at >= base && at < base + m->arena.capacity;
+    uintptr_t base = (uintptr_t)m->packed.base, at = (uintptr_t)data;
+    return at >= base && at < base + m->packed.capacity;
 }
 
 static void check_layer(q_files *f, const quamba_model *m, int layer)
@@ -86,7 +86,7 @@ static void check_layer(q_files *f, const quamba_model *m, int layer)
     same_linear(&l->x_proj, Q_RANK + 2 * Q_STATE, Q_INNER);
     same_linear(&l->dt_proj, Q_INNER, Q_RANK);
     same_linear(&l->out_proj, Q_MODEL, Q_INNER);
-    assert_true(in_arena(m, l->in_proj.weight) == (f->form == Q_SAFETENSORS));
+    assert_true(is_packed(m, l->in_proj.weight));
 #define SCALE(rest) (snprintf(name, sizeof name, "%s.%s", prefix, rest), q_get(f, name))
     same_codes(l->conv_bias, SCALE("conv1d.bias_scale"), Q_INNER, 1);
     same_codes(l->dt_bias, SCALE("selective_scan.dt_bias_scale"), Q_INNER, 1);
@@ -152,52 +152,55 @@ static void test_both_containers(void **state)
     }
 }
 
-static void test_transpose(void **state)
+/* Matrices of more outputs than a thread takes at a time, whole, in parts and padded with columns
+ * of zeros that nobody wants, by several threads, from either order of the bytes. */
+static void test_packing(void **state)
 {
     (void)state;
-    static const int64_t sizes[] = {1, 7, 8, 63, 64, 65, 130, 700};
-    static int8_t in[700 * 1400], out[700 * 700 + 1];
-    for (size_t i = 0; i < sizeof in; i++)
-        in[i] = (int8_t)(i * 2654435761u >> 15);
-    for (size_t i = 0; i < QM_COUNT(sizes); i++)
-        for (size_t j = 0; j < QM_COUNT(sizes); j++)
-            for (int64_t gap = 1; gap <= 2; gap++) { /* 2: columns do not lie side by side */
-                const int64_t rows = sizes[i], columns = sizes[j], n = rows * columns;
-                out[n] = 99;
-                qm_transpose_i8(out, in, rows, columns, columns * gap, gap);
-                for (int64_t k = 0; k < n; k++)
-                    if (out[k] != in[k % rows * columns * gap + k / rows * gap])
-                        fail_msg("%d x %d, gap %d: element %d", (int)rows, (int)columns, (int)gap,
-                                 (int)k);
-                assert_int_equal(out[n], 99);
-            }
-}
-
-/* Matrices of more columns than a thread takes at a time, by several threads. */
-static void test_turns(void **state)
-{
-    (void)state;
-    enum { ROWS = 70 };
-    static const int32_t columns[] = {1300, 1, 512, 513};
-    static int8_t in[ROWS * 1300], out[4][ROWS * 1300];
-    quamba_model model = {0};
-    quamba_error err;
-    qm_binder b = {.model = &model, .n_threads = 3, .err = &err};
-    qm_tensor tensors[4] = {0};
-    for (size_t i = 0; i < sizeof in; i++)
-        in[i] = (int8_t)(i * 2654435761u >> 15);
-    for (int k = 0; k < 4; k++) {
-        uint64_t bytes;
-        tensors[k] = (qm_tensor){.dtype = QM_I8, .data = in};
-        assert_true(qm_tensor_set_shape(&tensors[k], (int64_t[]){ROWS, 1300}, 2, &bytes));
-        assert_int_equal(qm_bind_turn(&b, &tensors[k], out[k], columns[k]), QUAMBA_OK);
-    }
-    qm_bind_turn_all(&b);
-    for (int k = 0; k < 4; k++)
+    enum { K = 70, COLUMNS = 2600, N = 5 };
+    static const struct {
+        int32_t n_out, n_part;
+    } shapes[N] = {
+        {2600, 1300},
+        {1,    1   },
+        {1024, 1024},
+        {1025, 1025},
+        {34,   17  }
+    };
+    static int8_t in[K * COLUMNS], out[N][(K + 2) * (COLUMNS + 32)];
+    for (int turned = 0; turned < 2; turned++) {
+        quamba_model model = {0};
+        quamba_error err;
+        qm_binder b = {.model = &model, .n_threads = 3, .err = &err};
+        qm_tensor tensors[N] = {0};
+        qm_linear linears[N];
         for (size_t i = 0; i < sizeof in; i++)
-            if (out[k][i] != (i / ROWS < (size_t)columns[k] ? in[i % ROWS * 1300 + i / ROWS] : 0))
-                fail_msg("turn %d, element %d", k, (int)i);
-    free(b.turns);
+            in[i] = (int8_t)(i * 2654435761u >> 15);
+        for (int k = 0; k < N; k++) {
+            uint64_t bytes;
+            tensors[k] = (qm_tensor){.dtype = QM_I8, .data = in};
+            assert_true(qm_tensor_set_shape(&tensors[k], (int64_t[]){K, COLUMNS}, 2, &bytes));
+            if (turned) tensors[k].stride[0] = 1, tensors[k].stride[1] = K;
+            linears[k] = (qm_linear){.weight = out[k],
+                                     .dtype = QM_I8,
+                                     .n_out = shapes[k].n_out,
+                                     .n_in = K,
+                                     .n_part = shapes[k].n_part};
+            assert_int_equal(qm_bind_packing(&b, &tensors[k], &linears[k], out[k]), QUAMBA_OK);
+        }
+        qm_bind_pack_all(&b);
+        for (int k = 0; k < N; k++)
+            for (int32_t j = 0; j < shapes[k].n_out; j++) {
+                int8_t row[K];
+                qm_linear_row(&linears[k], j, row);
+                for (int32_t i = 0; i < K; i++) {
+                    const int8_t code = turned ? in[j * K + i] : in[i * COLUMNS + j];
+                    if (qm_linear_code(&linears[k], j, i) != code || row[i] != code)
+                        fail_msg("matrix %d, output %d, input %d", k, (int)j, (int)i);
+                }
+            }
+        free(b.packings);
+    }
 }
 
 /* ---- hostile files --------------------------------------------------------------------------- */
@@ -577,11 +580,11 @@ static void test_missing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_both_containers), cmocka_unit_test(test_transpose),
+        cmocka_unit_test(test_both_containers), cmocka_unit_test(test_packing),
         cmocka_unit_test(test_bad_tensors),     cmocka_unit_test(test_contradictions),
         cmocka_unit_test(test_other_kinds),     cmocka_unit_test(test_old_float_head),
         cmocka_unit_test(test_old_int8_head),   cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_same_logits),     cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_same_logits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

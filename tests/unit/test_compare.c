@@ -257,7 +257,7 @@ static void change(const qm_linear *w, int32_t row, int32_t column)
 {
     int8_t *codes = (int8_t *)(uintptr_t)w->weight;
     assert_int_equal(w->dtype, QM_I8);
-    int8_t *at = &codes[(size_t)row * (size_t)w->n_in + (size_t)column];
+    int8_t *at = &codes[qm_linear_at(w, row, column)];
     *at = (int8_t)(*at ^ 0x40);
 }
 

@@ -87,6 +87,16 @@ typedef const int8_t matrix_d_model[QM_HW_D_MODEL];
 typedef const int8_t matrix_d_inner[QM_HW_D_INNER];
 typedef const int8_t matrix_dt_rank[QM_HW_DT_RANK];
 
+/* The matrix as the hardware has it, row by row; until the next call. */
+static const int8_t *rows_of(const qm_linear *w)
+{
+    static int8_t rows[2 * QM_HW_D_INNER * QM_HW_D_MODEL];
+    assert_true((size_t)w->n_out * (size_t)w->n_in <= sizeof rows);
+    for (int32_t j = 0; j < w->n_out; j++)
+        qm_linear_row(w, j, rows + (size_t)j * (size_t)w->n_in);
+    return rows;
+}
+
 static void compare_state(const record *r, int32_t layer, size_t t, const kept *k, float scale)
 {
     if (t + 1 < N_PROMPT) return; /* the runtime shows it after the prompt and after every step */
@@ -116,14 +126,14 @@ static void run_token(const record *r, const quamba_model *m, int32_t layer, siz
     memcpy(residual, r->rows[layer - 1][QM_EDGE_RESIDUAL][t].number, sizeof residual);
     qm_hls_norm(norm, residual, l->norm, (float)m->config.norm_eps, s->in);
     same_codes(r, layer, QM_EDGE_NORM_OUT, t, norm, QM_HW_D_MODEL);
-    qm_hls_in_proj(xz, norm, (matrix_d_model *)l->in_proj.weight, l->in_proj.a, l->in_proj.b);
+    qm_hls_in_proj(xz, norm, (matrix_d_model *)rows_of(&l->in_proj), l->in_proj.a, l->in_proj.b);
     same_codes(r, layer, QM_EDGE_IN_PROJ_OUT, t, xz, sizeof xz);
     qm_hls_conv(u, k->past, xz, (matrix_d_inner *)l->conv_codes, l->conv_factor, l->conv_bias,
                 s->u);
     same_codes(r, layer, QM_EDGE_CONV_OUT, t, u, sizeof u);
-    qm_hls_x_proj(x_dbl, u, (matrix_d_inner *)l->x_proj.weight, l->x_proj.a, l->x_proj.b);
+    qm_hls_x_proj(x_dbl, u, (matrix_d_inner *)rows_of(&l->x_proj), l->x_proj.a, l->x_proj.b);
     same_codes(r, layer, QM_EDGE_X_PROJ_OUT, t, x_dbl, sizeof x_dbl);
-    qm_hls_dt_proj(dt, x_dbl, (matrix_dt_rank *)l->dt_proj.weight, l->dt_proj.a, l->dt_proj.b);
+    qm_hls_dt_proj(dt, x_dbl, (matrix_dt_rank *)rows_of(&l->dt_proj), l->dt_proj.a, l->dt_proj.b);
     same_codes(r, layer, QM_EDGE_DT_PROJ_OUT, t, dt, sizeof dt);
     if (decode) {
         if (t == N_PROMPT)
@@ -140,7 +150,7 @@ static void run_token(const record *r, const quamba_model *m, int32_t layer, siz
     compare_state(r, layer, t, k, s->h);
     qm_hls_hadamard(rotated, y, NULL, factor);
     same_codes(r, layer, QM_EDGE_HADAMARD_OUT, t, rotated, sizeof rotated);
-    qm_hls_out_proj(hidden, rotated, (matrix_d_inner *)l->out_proj.weight, l->out_proj.a,
+    qm_hls_out_proj(hidden, rotated, (matrix_d_inner *)rows_of(&l->out_proj), l->out_proj.a,
                     l->out_proj.b);
     same_numbers(r, layer, QM_EDGE_OUT_PROJ_OUT, t, hidden, QM_HW_D_MODEL);
     qm_hls_residual(residual, hidden);

@@ -1,92 +1,62 @@
 /* Codes are widened to 16 bits and multiplied in pairs (vpmaddwd), which is exact for all of them:
  * vpmaddubsw with flipped signs is not where a -128 meets a -128. */
-#include "kernels/kernels.h"
-#include "kernels/streams.h"
+#include "kernels/panels.h"
 
 #include <immintrin.h>
 #include <string.h>
 
 enum {
-    STEP = 16,  /* codes in a register */
-    TILE_W = 4, /* rows of w of a tile, */
-    TILE_X = 2  /* and of x: with three the sums do not fit the registers */
+    PARTS = 4, /* registers of a group: four outputs, two sums of each */
+    PANELS = 2,
+    ROWS = 2, /* rows of x of a tile: with three the sums do not fit the registers */
+    SUMS = 8
 };
 
-static inline __m256i widen(const int8_t *x)
+/* One group of every panel; terms: those of x that are there. */
+QM_TILE_INLINE void group(__m256i *sum, const qm_panels *p, size_t at, size_t terms,
+                          const size_t panels, const size_t rows)
 {
-    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)x));
-}
-
-/* The first n of 16 terms, zeros behind them. */
-static inline __m256i widen_first(const int8_t *x, size_t n)
-{
-    int8_t padded[STEP] = {0};
-    memcpy(padded, x, n);
-    return widen(padded);
-}
-
-/* The sums of four registers, in order. */
-static inline __m128i sum_four(const __m256i v[TILE_W])
-{
-    __m256i four = _mm256_hadd_epi32(_mm256_hadd_epi32(v[0], v[1]), _mm256_hadd_epi32(v[2], v[3]));
-    return _mm_add_epi32(_mm256_castsi256_si128(four), _mm256_extracti128_si256(four, 1));
-}
-
-/* rows_w rows of w, apart rows from each other, by rows_x rows of x. */
-QM_TILE_INLINE void tile(int32_t *restrict acc, size_t ldacc, const int8_t *restrict w,
-                         size_t apart, const int8_t *restrict x, size_t ldx, size_t k,
-                         const size_t rows_w, const size_t rows_x)
-{
-    const size_t step = apart * k;
-    __m256i sum[TILE_X][TILE_W], xs[TILE_X];
-    QM_UNROLL for (size_t r = 0; r < rows_x; r++) QM_UNROLL for (size_t j = 0; j < TILE_W; j++)
-        sum[r][j] = _mm256_setzero_si256();
-    size_t i = 0;
-    for (; k - i >= STEP; i += STEP) {
-        QM_UNROLL for (size_t r = 0; r < rows_x; r++) xs[r] = widen(x + r * ldx + i);
-        QM_UNROLL for (size_t j = 0; j < rows_w; j++)
-        {
-            __m256i ws = widen(w + j * step + i);
-            QM_UNROLL for (size_t r = 0; r < rows_x; r++) sum[r][j] =
-                _mm256_add_epi32(sum[r][j], _mm256_madd_epi16(ws, xs[r]));
-        }
-    }
-    if (i < k) {
-        QM_UNROLL for (size_t r = 0; r < rows_x; r++) xs[r] = widen_first(x + r * ldx + i, k - i);
-        QM_UNROLL for (size_t j = 0; j < rows_w; j++)
-        {
-            __m256i ws = widen_first(w + j * step + i, k - i);
-            QM_UNROLL for (size_t r = 0; r < rows_x; r++) sum[r][j] =
-                _mm256_add_epi32(sum[r][j], _mm256_madd_epi16(ws, xs[r]));
-        }
-    }
-    QM_UNROLL for (size_t r = 0; r < rows_x; r++)
+    __m256i xs[ROWS];
+    QM_UNROLL for (size_t r = 0; r < rows; r++)
     {
-        int32_t out[TILE_W];
-        _mm_storeu_si128((__m128i *)out, sum_four(sum[r]));
-        QM_UNROLL for (size_t j = 0; j < rows_w; j++) acc[r * ldacc + j * apart] = out[j];
+        int32_t four = 0;
+        memcpy(&four, p->x + r * p->ldx + at, terms);
+        xs[r] = _mm256_broadcastq_epi64(_mm_cvtepi8_epi16(_mm_cvtsi32_si128(four)));
+    }
+    QM_UNROLL for (size_t v = 0; v < panels; v++) QM_UNROLL for (size_t q = 0; q < PARTS; q++)
+    {
+        const int8_t *w = p->w + v * p->w_apart + at * QM_PACK_OUTPUTS + q * 16;
+        const __m256i ws = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)w));
+        QM_UNROLL for (size_t r = 0; r < rows; r++)
+        {
+            __m256i *to = &sum[(r * panels + v) * PARTS + q];
+            *to = _mm256_add_epi32(*to, _mm256_madd_epi16(ws, xs[r]));
+        }
     }
 }
 
-_Static_assert(TILE_W == 4, "rows of a tile are the streams");
-QM_FOUR_STREAMS(tiles, tile)
-
-void qm_matvec_i8_avx2(int32_t *restrict acc, const int8_t *restrict w, const int8_t *restrict x,
-                       size_t n, size_t k)
+QM_TILE_INLINE void tile(const qm_panels *p, const size_t panels, const size_t rows)
 {
-    tiles(acc, 0, w, x, 0, n, k, 1);
-}
-
-void qm_matmul_i8_avx2(int32_t *restrict acc, size_t ldacc, const int8_t *restrict w,
-                       const int8_t *restrict x, size_t ldx, size_t m, size_t n, size_t k,
-                       void *scratch)
-{
-    (void)scratch;
-    for (size_t j = 0; j < n; j += QM_I8_TILE) { /* weights that a cache holds */
-        const size_t width = n - j < QM_I8_TILE ? n - j : QM_I8_TILE;
-        size_t i = 0;
-        for (; m - i >= TILE_X; i += TILE_X)
-            tiles(acc + i * ldacc + j, ldacc, w + j * k, x + i * ldx, ldx, width, k, TILE_X);
-        if (i < m) tiles(acc + i * ldacc + j, ldacc, w + j * k, x + i * ldx, ldx, width, k, 1);
+    __m256i sum[SUMS];
+    QM_UNROLL for (size_t i = 0; i < panels * rows * PARTS; i++) sum[i] = _mm256_setzero_si256();
+    size_t at = 0;
+    for (; p->k - at >= QM_PACK_TERMS; at += QM_PACK_TERMS)
+        group(sum, p, at, QM_PACK_TERMS, panels, rows);
+    if (at < p->k) group(sum, p, at, p->k - at, panels, rows);
+    QM_UNROLL for (size_t r = 0; r < rows; r++) QM_UNROLL for (size_t v = 0; v < panels; v++)
+    {
+        int32_t out[QM_PACK_OUTPUTS], *acc = p->acc + r * p->ldacc + v * p->acc_apart;
+        const size_t wanted = v + 1 < panels ? QM_PACK_OUTPUTS : p->n;
+        int32_t *to = wanted < QM_PACK_OUTPUTS ? out : acc;
+        QM_UNROLL for (size_t q = 0; q < PARTS; q += 2)
+        {
+            const __m256i *two = &sum[(r * panels + v) * PARTS + q];
+            const __m256i mixed = _mm256_hadd_epi32(two[0], two[1]); /* pairs of each by turns */
+            _mm256_storeu_si256((__m256i *)(to + 4 * q), _mm256_permute4x64_epi64(mixed, 0xd8));
+        }
+        if (to == out) memcpy(acc, out, wanted * sizeof *acc);
     }
 }
+
+QM_MATVEC_I8(qm_matvec_i8_avx2, tile, qm_start_at_zero, PANELS)
+QM_MATMUL_I8(qm_matmul_i8_avx2, tile, qm_start_at_zero, ROWS, 1)

@@ -1,78 +1,65 @@
-/* INT8 products, whole, over add_products(sum, a, b): to each lane of sum the products of four
- * pairs of the sixteen, in any grouping.  The file that includes this defines it before. */
+/* INT8 products, whole, over ADD_PRODUCTS(sum, w, x, g): to the four lanes of sum the products of
+ * four terms each of w and of the terms 4 g .. 4 g + 3 of x.  The file that includes this defines
+ * it before. */
 #ifndef QM_KERNELS_NEON_PRODUCTS_H
 #define QM_KERNELS_NEON_PRODUCTS_H
 
-#include "kernels/streams.h"
+#include "kernels/panels.h"
 
 #include <string.h>
 
 enum {
-    STEP = 16,  /* codes in a register */
-    TILE_W = 4, /* rows of w of a tile, */
-    TILE_X = 4  /* and of x */
+    STEP = 16, /* codes in a register */
+    PARTS = 4, /* registers of a group */
+    PANELS = 2,
+    ROWS = 4, /* rows of x of a tile */
+    SUMS = ROWS * PARTS
 };
 
-/* The first n of 16 terms, zeros behind them. */
-static inline int8x16_t load_first(const int8_t *x, size_t n)
-{
-    int8_t padded[STEP] = {0};
-    memcpy(padded, x, n);
-    return vld1q_s8(padded);
-}
+/* g: a number, as the instruction wants it */
+#define ADD_GROUP(sum, p, at, xs, g, panels, rows)                                                 \
+    QM_UNROLL for (size_t v = 0; v < (panels); v++) QM_UNROLL for (size_t q = 0; q < PARTS; q++)   \
+    {                                                                                              \
+        const int8x16_t ws =                                                                       \
+            vld1q_s8((p)->w + v * (p)->w_apart + ((at) + 4 * (g)) * QM_PACK_OUTPUTS + q * STEP);   \
+        QM_UNROLL for (size_t r = 0; r < (rows); r++)                                              \
+        {                                                                                          \
+            int32x4_t *to = &(sum)[(r * (panels) + v) * PARTS + q];                                \
+            *to = ADD_PRODUCTS(*to, ws, (xs)[r], g);                                               \
+        }                                                                                          \
+    }
 
-/* rows_w rows of w, apart rows from each other, by rows_x rows of x. */
-QM_TILE_INLINE void tile(int32_t *restrict acc, size_t ldacc, const int8_t *restrict w,
-                         size_t apart, const int8_t *restrict x, size_t ldx, size_t k,
-                         const size_t rows_w, const size_t rows_x)
+QM_TILE_INLINE void tile(const qm_panels *p, const size_t panels, const size_t rows)
 {
-    const size_t step = apart * k;
-    int32x4_t sum[TILE_X][TILE_W];
-    int8x16_t xs[TILE_X];
-    QM_UNROLL for (size_t r = 0; r < rows_x; r++) QM_UNROLL for (size_t j = 0; j < TILE_W; j++)
-        sum[r][j] = vdupq_n_s32(0);
-    size_t i = 0;
-    for (; k - i >= STEP; i += STEP) {
-        QM_UNROLL for (size_t r = 0; r < rows_x; r++) xs[r] = vld1q_s8(x + r * ldx + i);
-        QM_UNROLL for (size_t j = 0; j < rows_w; j++)
-        {
-            int8x16_t ws = vld1q_s8(w + j * step + i);
-            QM_UNROLL for (size_t r = 0; r < rows_x; r++) sum[r][j] =
-                add_products(sum[r][j], ws, xs[r]);
-        }
+    int32x4_t sum[SUMS];
+    int8x16_t xs[ROWS];
+    QM_UNROLL for (size_t i = 0; i < panels * rows * PARTS; i++) sum[i] = vdupq_n_s32(0);
+    size_t at = 0;
+    for (; p->k - at >= STEP; at += STEP) {
+        QM_UNROLL for (size_t r = 0; r < rows; r++) xs[r] = vld1q_s8(p->x + r * p->ldx + at);
+        ADD_GROUP(sum, p, at, xs, 0, panels, rows)
+        ADD_GROUP(sum, p, at, xs, 1, panels, rows)
+        ADD_GROUP(sum, p, at, xs, 2, panels, rows)
+        ADD_GROUP(sum, p, at, xs, 3, panels, rows)
     }
-    if (i < k) {
-        QM_UNROLL for (size_t r = 0; r < rows_x; r++) xs[r] = load_first(x + r * ldx + i, k - i);
-        QM_UNROLL for (size_t j = 0; j < rows_w; j++)
+    for (; at < p->k; at += QM_PACK_TERMS) {
+        QM_UNROLL for (size_t r = 0; r < rows; r++)
         {
-            int8x16_t ws = load_first(w + j * step + i, k - i);
-            QM_UNROLL for (size_t r = 0; r < rows_x; r++) sum[r][j] =
-                add_products(sum[r][j], ws, xs[r]);
+            int8_t padded[STEP] = {0};
+            memcpy(padded, p->x + r * p->ldx + at,
+                   p->k - at < QM_PACK_TERMS ? p->k - at : QM_PACK_TERMS);
+            xs[r] = vld1q_s8(padded);
         }
+        ADD_GROUP(sum, p, at, xs, 0, panels, rows)
     }
-    QM_UNROLL for (size_t r = 0; r < rows_x; r++)
+    QM_UNROLL for (size_t r = 0; r < rows; r++) QM_UNROLL for (size_t v = 0; v < panels; v++)
     {
-        int32_t out[TILE_W];
-        vst1q_s32(out,
-                  vpaddq_s32(vpaddq_s32(sum[r][0], sum[r][1]), vpaddq_s32(sum[r][2], sum[r][3])));
-        QM_UNROLL for (size_t j = 0; j < rows_w; j++) acc[r * ldacc + j * apart] = out[j];
-    }
-}
-
-_Static_assert(TILE_W == 4, "rows of a tile are the streams");
-QM_FOUR_STREAMS(tiles, tile)
-
-static inline void matmul(int32_t *restrict acc, size_t ldacc, const int8_t *restrict w,
-                          const int8_t *restrict x, size_t ldx, size_t m, size_t n, size_t k)
-{
-    for (size_t j = 0; j < n; j += QM_I8_TILE) { /* weights that a cache holds */
-        const size_t width = n - j < QM_I8_TILE ? n - j : QM_I8_TILE;
-        const int8_t *wj = w + j * k;
-        size_t i = 0;
-        for (; m - i >= TILE_X; i += TILE_X)
-            tiles(acc + i * ldacc + j, ldacc, wj, x + i * ldx, ldx, width, k, TILE_X);
-        for (; i < m; i++)
-            tiles(acc + i * ldacc + j, ldacc, wj, x + i * ldx, ldx, width, k, 1);
+        int32_t out[QM_PACK_OUTPUTS], *acc = p->acc + r * p->ldacc + v * p->acc_apart;
+        const size_t wanted = v + 1 < panels ? QM_PACK_OUTPUTS : p->n;
+        int32_t *to = wanted < QM_PACK_OUTPUTS ? out : acc;
+        QM_UNROLL for (size_t q = 0; q < PARTS; q++)
+            vst1q_s32(to + 4 * q, sum[(r * panels + v) * PARTS + q]);
+        if (to == out) memcpy(acc, out, wanted * sizeof *acc);
     }
 }
 

@@ -1,24 +1,8 @@
-#include "kernels/kernels.h"
-
 #include <arm_neon.h>
 
-static inline int32x4_t add_products(int32x4_t sum, int8x16_t a, int8x16_t b)
-{
-    return vdotq_s32(sum, a, b); /* exact */
-}
+#define ADD_PRODUCTS(sum, w, x, g) vdotq_laneq_s32(sum, w, x, g) /* exact */
 
 #include "kernels/neon/products.h"
 
-void qm_matvec_i8_neondot(int32_t *restrict acc, const int8_t *restrict w, const int8_t *restrict x,
-                          size_t n, size_t k)
-{
-    tiles(acc, 0, w, x, 0, n, k, 1);
-}
-
-void qm_matmul_i8_neondot(int32_t *restrict acc, size_t ldacc, const int8_t *restrict w,
-                          const int8_t *restrict x, size_t ldx, size_t m, size_t n, size_t k,
-                          void *scratch)
-{
-    (void)scratch;
-    matmul(acc, ldacc, w, x, ldx, m, n, k);
-}
+QM_MATVEC_I8(qm_matvec_i8_neondot, tile, qm_start_at_zero, PANELS)
+QM_MATMUL_I8(qm_matmul_i8_neondot, tile, qm_start_at_zero, ROWS, 1)

@@ -9,14 +9,36 @@
 
 #include <string.h>
 
+void qm_pack_i8_scalar(int8_t *restrict packed, size_t panel, const int8_t *restrict in, size_t n,
+                       size_t k, size_t output_stride, size_t term_stride)
+{
+    for (size_t j = 0; j < n; j += QM_PACK_OUTPUTS, packed += panel) {
+        int8_t *to = packed;
+        for (size_t i = 0; i < k; i += QM_PACK_TERMS)
+            for (size_t o = 0; o < QM_PACK_OUTPUTS; o++)
+                for (size_t t = 0; t < QM_PACK_TERMS; t++)
+                    *to++ = j + o < n && i + t < k
+                                ? in[(j + o) * output_stride + (i + t) * term_stride]
+                                : 0;
+    }
+}
+
 void qm_matvec_i8_scalar(int32_t *restrict acc, const int8_t *restrict w, const int8_t *restrict x,
                          size_t n, size_t k)
 {
-    for (size_t j = 0; j < n; j++) {
-        int32_t sum = 0;
-        for (size_t i = 0; i < k; i++)
-            sum = qm_op_mac_i8(sum, w[j * k + i], x[i]);
-        acc[j] = sum;
+    for (size_t j = 0; j < n; j += QM_PACK_OUTPUTS) {
+        const int8_t *group = w + qm_packed_at(j, 0, k);
+        int32_t sum[QM_PACK_OUTPUTS] = {0};
+        size_t i = 0;
+        for (; k - i >= QM_PACK_TERMS; i += QM_PACK_TERMS, group += QM_PACK_GROUP)
+            for (size_t o = 0; o < QM_PACK_OUTPUTS; o++)
+                for (size_t t = 0; t < QM_PACK_TERMS; t++)
+                    sum[o] = qm_op_mac_i8(sum[o], group[o * QM_PACK_TERMS + t], x[i + t]);
+        for (size_t o = 0; o < QM_PACK_OUTPUTS; o++)
+            for (size_t t = 0; i + t < k; t++)
+                sum[o] = qm_op_mac_i8(sum[o], group[o * QM_PACK_TERMS + t], x[i + t]);
+        for (size_t o = 0; o < QM_PACK_OUTPUTS && j + o < n; o++)
+            acc[j + o] = sum[o];
     }
 }
 
