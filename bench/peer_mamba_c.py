@@ -5,7 +5,8 @@ usage: peer_mamba_c.py BINARY DIRECTORY SHAPE THREADS PROMPT_LEN GEN_LEN
 
 Writes a checkpoint and a tokenizer in its formats into DIRECTORY when they are not there, runs it with
 greedy sampling and prints one JSON object.  It has no prefill of its own: a prompt goes token by token, so
-the rate it reports is given for both.  Needs numpy and the program, compiled with `make fast` or `make omp`.
+the rate it reports, which leaves out the first token, is given for both.  Needs numpy and the program,
+compiled with `make omp`: `make fast` knows no threads.
 """
 
 import json

@@ -54,7 +54,7 @@ def mamba_c(arg):
 PEERS = {"quamba-w8a8": quamba("0"), "quamba-fp32": quamba("fp32"), "llama-q8_0": llama("q8_0"),
          "llama-f32": llama("f32"), "transformers": transformers, "mamba.c": mamba_c}
 NEEDS = {"llama-q8_0": ("llama_cpp", "gguf", "numpy"), "llama-f32": ("llama_cpp", "gguf", "numpy"),
-         "transformers": ("torch", "transformers")}
+         "transformers": ("torch", "transformers"), "mamba.c": ("numpy",)}
 
 
 def sizes(arg):
@@ -229,6 +229,8 @@ def main():
             parser.error(f"no peer {name}: {', '.join(PEERS)}")
     left_out = {name: why for name in names if (why := missing(arg, name))}
     names = [name for name in names if name not in left_out]
+    if not names:
+        sys.exit("no peer can run: " + "; ".join(f"{name}: {why}" for name, why in left_out.items()))
     for name in names:
         prepare(arg, name)
     turns, before = [], os.getloadavg()[0]
