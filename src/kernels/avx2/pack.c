@@ -3,6 +3,7 @@
 #include "kernels/tile.h"
 
 #include <immintrin.h>
+#include <stdbool.h>
 
 enum { STEP = 16 /* codes in a register */ };
 
@@ -38,23 +39,40 @@ static inline void pack_terms(int8_t *restrict packed, const int8_t *restrict in
         _mm_storeu_si128((__m128i *)(packed + g * QM_PACK_GROUP), group[g]);
 }
 
+/* Outputs [0, n) and terms [0, k), whole groups of them. */
+static void pack_whole(int8_t *restrict packed, size_t panel, const int8_t *restrict in, size_t n,
+                       size_t k, size_t term_stride)
+{
+    enum { BLOCK = 1024 }; /* outputs whose rows of terms are read whole: few pages at a time */
+    for (size_t first = 0; first < n; first += BLOCK)
+        for (size_t i = 0; i < k; i += QM_PACK_TERMS)
+            for (size_t j = first; j < n && j < first + BLOCK; j += QM_PACK_OUTPUTS)
+                pack_outputs(packed + j / QM_PACK_OUTPUTS * panel + i * QM_PACK_OUTPUTS,
+                             in + i * term_stride + j, term_stride);
+}
+
+static void pack_whole_turned(int8_t *restrict packed, size_t panel, const int8_t *restrict in,
+                              size_t n, size_t k, size_t output_stride)
+{
+    for (size_t j = 0; j < n; j += QM_PACK_OUTPUTS, packed += panel)
+        for (size_t i = 0; i < k; i += STEP)
+            QM_UNROLL for (size_t o = 0; o < QM_PACK_OUTPUTS; o += 4)
+                pack_terms(packed + i * QM_PACK_OUTPUTS + o * QM_PACK_TERMS,
+                           in + (j + o) * output_stride + i, output_stride);
+}
+
 void qm_pack_i8_avx2(int8_t *restrict packed, size_t panel, const int8_t *restrict in, size_t n,
                      size_t k, size_t output_stride, size_t term_stride)
 {
-    enum { BLOCK = 1024 }; /* outputs whose rows of terms are read whole: few pages at a time */
-    if (n % QM_PACK_OUTPUTS == 0 && k % QM_PACK_TERMS == 0 && output_stride == 1) {
-        for (size_t first = 0; first < n; first += BLOCK)
-            for (size_t i = 0; i < k; i += QM_PACK_TERMS)
-                for (size_t j = first; j < n && j < first + BLOCK; j += QM_PACK_OUTPUTS)
-                    pack_outputs(packed + j / QM_PACK_OUTPUTS * panel + i * QM_PACK_OUTPUTS,
-                                 in + i * term_stride + j, term_stride);
-    } else if (n % QM_PACK_OUTPUTS == 0 && k % STEP == 0 && term_stride == 1) {
-        for (size_t j = 0; j < n; j += QM_PACK_OUTPUTS, packed += panel)
-            for (size_t i = 0; i < k; i += STEP)
-                QM_UNROLL for (size_t o = 0; o < QM_PACK_OUTPUTS; o += 4)
-                    pack_terms(packed + (i * QM_PACK_OUTPUTS + o * QM_PACK_TERMS),
-                               in + (j + o) * output_stride + i, output_stride);
-    } else {
-        qm_pack_i8_scalar(packed, panel, in, n, k, output_stride, term_stride);
-    }
+    const size_t step = output_stride == 1 ? QM_PACK_TERMS : STEP;
+    const bool fast = output_stride == 1 || term_stride == 1;
+    const size_t n_whole = fast ? n - n % QM_PACK_OUTPUTS : 0, k_whole = fast ? k - k % step : 0;
+    if (output_stride == 1)
+        pack_whole(packed, panel, in, n_whole, k_whole, term_stride);
+    else
+        pack_whole_turned(packed, panel, in, n_whole, k_whole, output_stride);
+    qm_pack_i8_scalar(packed + k_whole * QM_PACK_OUTPUTS, panel, in + k_whole * term_stride,
+                      n_whole, k - k_whole, output_stride, term_stride);
+    qm_pack_i8_scalar(packed + n_whole / QM_PACK_OUTPUTS * panel, panel,
+                      in + n_whole * output_stride, n - n_whole, k, output_stride, term_stride);
 }

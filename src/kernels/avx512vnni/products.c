@@ -21,7 +21,6 @@ enum {
     BLOCK = 512 /* rows of x that the second cache holds */
 };
 _Static_assert(STREAMS <= SUMS, "a tile holds the sums of a matvec");
-_Static_assert(2 * BLOCK * sizeof(int32_t) <= QM_I8_SCRATCH, "starts of a block fit the scratch");
 
 /* What becomes of a sum. */
 typedef enum result { CODES, HALVES, FLOATS } result;
