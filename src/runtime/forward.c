@@ -173,6 +173,65 @@ static qm_thread thread_of(const quamba_session *owner, const qm_pass *pass, qm_
     return t;
 }
 
+/* The segments of some rows of a pass, which are numbered from 0 on; *goes_on: the first one was
+ * begun by the rows before. */
+static qm_pass cut(const qm_thread *t, qm_range rows, bool *goes_on)
+{
+    int32_t i = 0;
+    while (t->pass->segments[i].first_row + t->pass->segments[i].n_rows <= rows.begin)
+        i++;
+    /* n threads cut n - 1 segments in two at most: each thread's list ends before the next begins
+     */
+    *goes_on = t->pass->segments[i].first_row < rows.begin;
+    qm_pass own = {.segments = t->s->cuts + i + t->id, .n_rows = rows.end - rows.begin};
+    for (; i < t->pass->n_segments && t->pass->segments[i].first_row < rows.end; i++) {
+        const qm_segment *seg = &t->pass->segments[i];
+        const int32_t last = seg->first_row + seg->n_rows;
+        const int32_t from = seg->first_row > rows.begin ? seg->first_row : rows.begin;
+        own.segments[own.n_segments++] =
+            (qm_segment){.session = seg->session,
+                         .tokens = seg->tokens + (from - seg->first_row),
+                         .first_row = from - rows.begin,
+                         .n_rows = (last < rows.end ? last : rows.end) - from,
+                         .decode = seg->decode};
+    }
+    return own;
+}
+
+/* Whether threads go through a pass with rows of their own: then they share no activations, which
+ * travel slowly between processors without a common cache, and hardly wait.  Each reads all
+ * weights, so there must be rows for them.  A tap sees all rows, as some datapaths do. */
+static bool has_rows_for_all(const quamba_session *owner, const qm_pass *pass, bool tapped)
+{
+    enum { EACH = 32 };
+    return owner->model->config.quantized && !tapped && owner->options.n_threads > 1 &&
+           pass->n_rows / owner->options.n_threads >= EACH &&
+           !qm_sees_whole_prompt(owner->model->datapath);
+}
+
+/* Embedding and layers of this thread's rows. */
+static void run_rows(const qm_thread *t)
+{
+    enum { STEP = 4 }; /* rows that products like to have together */
+    const qm_range rows = qm_share(t, t->pass->n_rows, STEP);
+    if (rows.begin == rows.end) return;
+    const quamba_session view = qm_session_from_row(t->s, rows.begin);
+    bool goes_on;
+    const qm_pass pass = cut(t, rows, &goes_on);
+    qm_barrier alone = {0};
+    qm_thread own = *t;
+    own.s = &view;
+    own.pass = &pass;
+    own.id = 0;
+    own.n_threads = 1;
+    own.barrier = &alone;
+    own.handed_on = t->s->handed_on + (size_t)t->id * QM_APART;
+    own.awaited = goes_on ? own.handed_on - QM_APART : NULL;
+    embed(&own);
+    for (int32_t layer = 0; layer < t->s->model->config.n_layer; layer++)
+        qm_mix_w8a8(&own, layer);
+}
+
 void qm_forward(const quamba_session *owner, const qm_pass *pass)
 {
     const qm_config *c = &owner->model->config;
@@ -181,16 +240,24 @@ void qm_forward(const quamba_session *owner, const qm_pass *pass)
     bool tapped = false;
     for (int32_t i = 0; i < pass->n_segments; i++)
         tapped = tapped || pass->segments[i].session->tap;
+    const bool by_rows = has_rows_for_all(owner, pass, tapped);
+    for (int32_t i = 0; by_rows && i < owner->options.n_threads; i++)
+        atomic_store(&owner->handed_on[(size_t)i * QM_APART], 0);
 #pragma omp parallel num_threads(owner->options.n_threads)
     {
         const qm_thread t = thread_of(owner, pass, &meeting, &next_output, tapped);
-        embed(&t);
-        qm_meet(&t);
-        for (int32_t layer = 0; layer < c->n_layer; layer++)
-            if (c->quantized)
-                qm_mix_w8a8(&t, layer);
-            else
-                qm_mix_float(&t, layer);
+        if (by_rows) {
+            run_rows(&t);
+            qm_meet(&t);
+        } else {
+            embed(&t);
+            qm_meet(&t);
+            for (int32_t layer = 0; layer < c->n_layer; layer++)
+                if (c->quantized)
+                    qm_mix_w8a8(&t, layer);
+                else
+                    qm_mix_float(&t, layer);
+        }
         run_heads(&t);
     }
     for (int32_t i = 0; i < pass->n_segments; i++) {

@@ -376,9 +376,11 @@ void qm_mix_w8a8(const qm_thread *t, int32_t layer)
     project_in(t, layer, channels, norm);
     show_in_proj(t, layer);
     qm_foresee(t, &l->x_proj, part.begin, part.end - part.begin);
+    qm_await(t, layer, QM_STATE_OF_CONV);
     qm_convolve_w8a8(t, layer, channels);
     qm_meet(t);
     qm_keep_input_scales(t, layer);
+    qm_hand_on(t, layer, QM_STATE_OF_CONV);
     show_conv(t, layer);
     /* x_proj has few outputs: share the rows when there are many, else the outputs. */
     if (n_rows >= QM_PANEL_ROWS)
@@ -394,8 +396,10 @@ void qm_mix_w8a8(const qm_thread *t, int32_t layer)
                 knobs->bc == QM_BC_I8 || knobs->bc == QM_BC_I8LATE ? s->codes.dt : NULL,
                 l->scales.dt, s->delta, e);
     qm_foresee(t, &l->out_proj, outputs.begin, outputs.end - outputs.begin);
+    qm_await(t, layer, QM_STATE_OF_SCAN);
     for (int32_t i = 0; i < t->pass->n_segments; i++)
         scan(t, &t->pass->segments[i], layer, channels);
+    qm_hand_on(t, layer, QM_STATE_OF_SCAN);
     qm_meet(t);
     qm_show(t, QM_EDGE_SCAN_OUT, layer, s->xz, (size_t)e, e);
     qm_show_state(t, layer);

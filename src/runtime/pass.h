@@ -1,6 +1,9 @@
 /* What the stages of a pass share.  One parallel region runs the whole of it; each thread owns a
  * range of output channels (or rows) of every stage and waits for the others only where it needs
- * their part.  No sum is split between threads, so their number does not show in any bit. */
+ * their part.  Or, with many rows of a quantized model, each goes through the layers with rows of
+ * its own, as if they were a pass of one thread (qm_forward), and waits only for the state of a
+ * session that the rows before belong to.  No sum is split between threads, so their number does
+ * not show in any bit. */
 #ifndef QM_RUNTIME_PASS_H
 #define QM_RUNTIME_PASS_H
 
@@ -19,7 +22,11 @@ typedef struct qm_thread {
     int32_t id, n_threads;
     qm_barrier *barrier;
     _Atomic int32_t *next_output; /* of the head: threads take its outputs in turn */
-    float *panel;                 /* the thread's own scratch, see struct quamba_session */
+    /* With rows of its own: the stages that left their state (qm_hand_on), and those of the thread
+     * whose last session goes on in our rows.  NULL: nobody waits, for nobody. */
+    _Atomic int32_t *handed_on;
+    const _Atomic int32_t *awaited;
+    float *panel; /* the thread's own scratch, see struct quamba_session */
     int32_t *acc;
     size_t *lost;
     float *z, *bc, *deq, *rates;
@@ -36,6 +43,24 @@ qm_range qm_share(const qm_thread *t, int32_t n, int32_t align);
 static inline void qm_meet(const qm_thread *t)
 {
     qm_barrier_wait(t->barrier, (uint32_t)t->n_threads);
+}
+
+/* The stages that read and leave a session's state. */
+typedef enum qm_stateful { QM_STATE_OF_CONV, QM_STATE_OF_SCAN, QM_N_STATEFUL } qm_stateful;
+
+/* Returns when the rows before have left the state of that stage; says that ours have. */
+static inline void qm_await(const qm_thread *t, int32_t layer, qm_stateful stage)
+{
+    const int32_t number = layer * QM_N_STATEFUL + (int32_t)stage;
+    for (uint32_t i = 0;
+         t->awaited && atomic_load_explicit(t->awaited, memory_order_acquire) <= number; i++)
+        qm_linger(i);
+}
+
+static inline void qm_hand_on(const qm_thread *t, int32_t layer, qm_stateful stage)
+{
+    const int32_t number = layer * QM_N_STATEFUL + (int32_t)stage;
+    if (t->handed_on) atomic_store_explicit(t->handed_on, number + 1, memory_order_release);
 }
 
 /* Rounds rows to half if the datapath does. */

@@ -82,6 +82,34 @@ static void layout_scratch(quamba_session *s, qm_arena *a)
     s->panel = QM_CARVE(a, float, s->options.n_threads, (int64_t)qm_panel_floats(c));
     s->segments = QM_CARVE(a, qm_segment, s->options.max_rows);
     s->heads = QM_CARVE(a, qm_head_row, s->options.max_rows);
+    s->cuts = QM_CARVE(a, qm_segment, (int64_t)s->options.max_rows + s->options.n_threads);
+    s->handed_on = QM_CARVE(a, _Atomic int32_t, s->options.n_threads, QM_APART);
+}
+
+quamba_session qm_session_from_row(const quamba_session *s, int32_t first)
+{
+    const qm_config *c = &s->model->config;
+    const size_t row = (size_t)first, d = (size_t)c->d_model, e = (size_t)c->d_inner;
+    const size_t x_dbl = (size_t)(c->dt_rank + 2 * c->d_state);
+    quamba_session v = *s;
+    v.residual += row * d;
+    v.hidden += row * d;
+    v.xz += row * e;
+    v.conv += row * e;
+    v.delta += row * e;
+    v.codes = (qm_codes){.norm = s->codes.norm + row * d,
+                         .xz = s->codes.xz + row * 2 * e,
+                         .u = s->codes.u + row * e,
+                         .x_dbl = s->codes.x_dbl + row * x_dbl,
+                         .dt = s->codes.dt + row * e};
+    v.u += row * e;
+    v.xp_numbers += row * e;
+    if (v.x_dbl) v.x_dbl += row * x_dbl; /* what only some knobs need */
+    if (v.x) v.x += row * e;
+    if (v.z_numbers) v.z_numbers += row * e;
+    if (v.input_scales) v.input_scales += row;
+    if (v.maxima) v.maxima += row;
+    return v;
 }
 
 static quamba_status allocate(quamba_session *s, void (*layout)(quamba_session *, qm_arena *),

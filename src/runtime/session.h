@@ -12,6 +12,7 @@ enum {
     QM_PANEL_ROWS = 32, /* rows of a matrix that are widened to FP32 together, per thread */
     QM_MAX_ROWS = 1 << 20,
     QM_SCORE_ROWS = 16, /* positions whose logits are computed together when scoring */
+    QM_APART = 16,      /* counters of different threads: a cache line */
     QM_HEAD_CHUNK = 512 /* outputs of the head that a thread takes at a time: the largest matrix by
                            far, so one thread that is held up must not hold up all */
 };
@@ -103,6 +104,8 @@ struct quamba_session {
     int8_t *state_codes;  /* [d_inner] */
     qm_segment *segments; /* [max_rows], as heads: the pass being run */
     qm_head_row *heads;
+    qm_segment *cuts; /* [max_rows + n_threads]: those of threads with rows of their own */
+    _Atomic int32_t *handed_on; /* [n_threads][QM_APART]: what each of them has left to the next */
     float *scores; /* [QM_SCORE_ROWS][n_vocab], allocated when first used, freed apart */
 };
 
@@ -146,6 +149,10 @@ quamba_status qm_session_allocate(quamba_session *s, quamba_error *err);
 
 /* Scratch for more rows; the state stays.  On failure nothing has changed. */
 quamba_status qm_session_grow(quamba_session *s, int32_t max_rows, quamba_error *err);
+
+/* A quantized session whose scratch for rows begins with row first: what a thread sees that has the
+ * rows from there on for itself. */
+quamba_session qm_session_from_row(const quamba_session *s, int32_t first);
 
 /* Runs a pass through the whole model on owner's threads and scratch, advances the states of its
  * sessions and fills what the head rows ask for.  Everything was checked before; it cannot fail. */

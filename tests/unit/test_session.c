@@ -215,53 +215,72 @@ static void test_threads_and_cpus(void **state)
     }
 }
 
-/* Jobs of different lengths, prefills and decodes mixed, side by side equal each one alone. */
+enum { MOST_JOBS = 12 };
+
+/* Jobs of these lengths, every third a decode, side by side equal each one alone. */
+static void check_batch(const quamba_model *model, const size_t *lengths, size_t n, int32_t rows,
+                        int32_t n_threads)
+{
+    quamba_error err;
+    quamba_job jobs[MOST_JOBS], alone[MOST_JOBS];
+    quamba_logprob got[MOST_JOBS][N_TOKENS], want[MOST_JOBS][N_TOKENS];
+    int32_t targets[N_TOKENS];
+    for (int i = 0; i < N_TOKENS; i++)
+        targets[i] = i % 3 == 0 ? -1 : tokens[(i + 1) % N_TOKENS];
+    memset(got, 0, sizeof got);
+    memset(want, 0, sizeof want);
+    for (size_t i = 0; i < n; i++) {
+        jobs[i] = (quamba_job){.session = new_session(model, "native", n_threads, rows),
+                               .tokens = tokens,
+                               .n_tokens = lengths[i],
+                               .decode = i % 3 == 1,
+                               .targets = i == 2 ? NULL : targets,
+                               .logprobs = got[i],
+                               .want_logits = i != 3};
+        alone[i] = jobs[i];
+        alone[i].session = new_session(model, "scalar", 1, 256);
+        alone[i].logprobs = want[i];
+        assert_int_equal(quamba_session_run(&alone[i], 1, &err), QUAMBA_OK);
+    }
+    assert_int_equal(quamba_session_run(jobs, n, &err), QUAMBA_OK);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(jobs[i].n_done, lengths[i]);
+        assert_int_equal(jobs[i].logits == NULL, i == 3);
+        assert_true(fingerprint(jobs[i].session, jobs[i].logits) ==
+                    fingerprint(alone[i].session, alone[i].logits));
+        assert_true(saturated(jobs[i].session) == saturated(alone[i].session));
+        for (size_t t = 0; t < lengths[i]; t++) {
+            assert_true(got[i][t].logprob == want[i][t].logprob);
+            assert_true(got[i][t].logsumexp == want[i][t].logsumexp);
+            assert_int_equal(got[i][t].argmax, want[i][t].argmax);
+        }
+        quamba_session_free(&jobs[i].session);
+        quamba_session_free(&alone[i].session);
+    }
+}
+
 static void test_batch(void **state)
 {
     (void)state;
-    enum { N = 5 };
-    static const size_t lengths[N] = {1, 17, 60, 33, 8};
-    quamba_error err;
+    static const size_t few[] = {1, 17, 60, 33, 8};
     for (size_t m = 0; quamba_datapath_at(m); m++) {
         quamba_model *model = open_model(m);
-        for (int32_t rows = 1; rows <= 64; rows *= 8) {
-            quamba_job jobs[N], alone[N];
-            quamba_logprob got[N][N_TOKENS], want[N][N_TOKENS];
-            int32_t targets[N_TOKENS];
-            for (int i = 0; i < N_TOKENS; i++)
-                targets[i] = i % 3 == 0 ? -1 : tokens[(i + 1) % N_TOKENS];
-            memset(got, 0, sizeof got);
-            memset(want, 0, sizeof want);
-            for (size_t i = 0; i < N; i++) {
-                jobs[i] =
-                    (quamba_job){.session = new_session(model, "native", 1 + rows / 8 % 2, rows),
-                                 .tokens = tokens,
-                                 .n_tokens = lengths[i],
-                                 .decode = i == 1 || i == 4,
-                                 .targets = i == 2 ? NULL : targets,
-                                 .logprobs = got[i],
-                                 .want_logits = i != 3};
-                alone[i] = jobs[i];
-                alone[i].session = new_session(model, "scalar", 1, 256);
-                alone[i].logprobs = want[i];
-                assert_int_equal(quamba_session_run(&alone[i], 1, &err), QUAMBA_OK);
-            }
-            assert_int_equal(quamba_session_run(jobs, N, &err), QUAMBA_OK);
-            for (size_t i = 0; i < N; i++) {
-                assert_int_equal(jobs[i].n_done, lengths[i]);
-                assert_int_equal(jobs[i].logits == NULL, i == 3);
-                assert_true(fingerprint(jobs[i].session, jobs[i].logits) ==
-                            fingerprint(alone[i].session, alone[i].logits));
-                assert_true(saturated(jobs[i].session) == saturated(alone[i].session));
-                for (size_t t = 0; t < lengths[i]; t++) {
-                    assert_true(got[i][t].logprob == want[i][t].logprob);
-                    assert_true(got[i][t].logsumexp == want[i][t].logsumexp);
-                    assert_int_equal(got[i][t].argmax, want[i][t].argmax);
-                }
-                quamba_session_free(&jobs[i].session);
-                quamba_session_free(&alone[i].session);
-            }
-        }
+        for (int32_t rows = 1; rows <= 64; rows *= 8)
+            check_batch(model, few, sizeof few / sizeof few[0], rows, 1 + rows / 8 % 2);
+        quamba_model_close(&model);
+    }
+}
+
+/* As many rows that every thread of a quantized pass has some of its own: sessions that two or
+ * three of them go on with, and ends of prompts in a pass that is too short for that. */
+static void test_rows_of_threads(void **state)
+{
+    (void)state;
+    static const size_t many[MOST_JOBS] = {61, 2, 59, 61, 1, 61, 47, 3, 61, 61, 5, 60};
+    for (size_t m = 0; quamba_datapath_at(m); m++) {
+        quamba_model *model = open_model(m);
+        for (int32_t threads = 2; threads <= 8; threads += threads == 2 ? 1 : 5)
+            check_batch(model, many, MOST_JOBS, 290, threads);
         quamba_model_close(&model);
     }
 }
@@ -514,10 +533,15 @@ static void test_saturation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cuts),       cmocka_unit_test(test_steps),
-        cmocka_unit_test(test_batch),      cmocka_unit_test(test_threads_and_cpus),
-        cmocka_unit_test(test_logprobs),   cmocka_unit_test(test_fork_save_load),
-        cmocka_unit_test(test_tap),        cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_batch),
+        cmocka_unit_test(test_rows_of_threads),
+        cmocka_unit_test(test_threads_and_cpus),
+        cmocka_unit_test(test_logprobs),
+        cmocka_unit_test(test_fork_save_load),
+        cmocka_unit_test(test_tap),
+        cmocka_unit_test(test_bad_arguments),
         cmocka_unit_test(test_saturation),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
