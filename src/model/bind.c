@@ -74,7 +74,6 @@ quamba_status qm_model_bind(quamba_model *model, qm_find_tensor *find, const voi
     b.filling = true;
     status = bind_all(&b);
     if (status == QUAMBA_OK) qm_bind_pack_all(&b);
-    free(b.packings);
     return status == QUAMBA_OK ? check_matrices(&b) : status;
 }
 

@@ -70,7 +70,26 @@ static quamba_status agree(qm_binder *b, int32_t layer, const char *rest, float 
 
 /* ---- weights --------------------------------------------------------------------------------- */
 
-/* A matrix of codes, stored [in, out]: packed, by parts of n_part outputs. */
+/* In place, or where it does not lie like that a copy. */
+static quamba_status bind_packed(qm_binder *b, qm_linear *linear)
+{
+    const size_t n = (size_t)linear->n_part, k = (size_t)linear->n_in;
+    const int64_t parts = linear->n_out / linear->n_part;
+    const int64_t shape[] = {parts * (int64_t)qm_packed_panels(n),
+                             (int64_t)(qm_panel_bytes(k) / QM_PACK_GROUP), QM_PACK_OUTPUTS,
+                             QM_PACK_TERMS};
+    const qm_tensor *t;
+    quamba_status status = qm_bind_find(b, QM_SET_I8, QM_COUNT(shape), shape, &t);
+    if (!t) return status;
+    linear->weight = t->data;
+    if (qm_tensor_is_contiguous(t)) return QUAMBA_OK;
+    int8_t *out = QM_CARVE(&b->model->packed, int8_t, parts, (int64_t)qm_packed_bytes(n, k));
+    linear->weight = out;
+    if (b->filling) qm_tensor_copy(t, out);
+    return QUAMBA_OK;
+}
+
+/* A matrix of codes, stored [in, out] or packed, by parts of n_part outputs. */
 static quamba_status bind_codes(qm_binder *b, qm_linear *linear, int32_t n_out, int32_t n_in,
                                 int32_t n_part)
 {
@@ -81,18 +100,16 @@ static quamba_status bind_codes(qm_binder *b, qm_linear *linear, int32_t n_out, 
                        "do not fit in 32 bits",
                        b->name, n_in, MAX_INPUTS);
     int64_t shape[2] = {n_in, n_out}, padded = ((int64_t)n_out + PAD - 1) / PAD * PAD;
+    *linear = (qm_linear){.dtype = QM_I8, .n_out = n_out, .n_in = n_in, .n_part = n_part};
+    m->n_parameters += (uint64_t)n_out * (uint64_t)n_in;
     const qm_tensor *t = b->find(b->user, b->name);
+    if (t && qm_tensor_is_packed(t)) return bind_packed(b, linear);
     if (t && t->ndim == 2 && t->shape[1] == padded) shape[1] = padded;
     quamba_status status = qm_bind_find(b, QM_SET_I8, 2, shape, &t);
     if (!t) return status;
     int8_t *out = QM_CARVE(&m->packed, int8_t, n_out / n_part,
                            (int64_t)qm_packed_bytes((size_t)n_part, (size_t)n_in));
     linear->weight = out;
-    linear->dtype = QM_I8;
-    linear->n_out = n_out;
-    linear->n_in = n_in;
-    linear->n_part = n_part;
-    m->n_parameters += (uint64_t)n_out * (uint64_t)n_in;
     return b->filling ? qm_bind_packing(b, t, linear, out) : QUAMBA_OK;
 }
 

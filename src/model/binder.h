@@ -7,13 +7,6 @@
 
 #include "model/model.h"
 
-/* A matrix of codes to be packed into the arena for them. */
-typedef struct qm_packing {
-    const qm_tensor *tensor; /* [in, out], any strides */
-    int8_t *out;
-    int32_t n_out, n_part; /* of them; the tensor may have more, of zeros */
-} qm_packing;
-
 typedef struct qm_binder {
     quamba_model *model;
     qm_find_tensor *find;
@@ -22,8 +15,7 @@ typedef struct qm_binder {
     int32_t n_threads;
     char name[128]; /* of the tensor being bound */
     quamba_error *err;
-    qm_packing *packings; /* owned by qm_model_bind */
-    size_t n_packings, packings_capacity;
+    size_t packings_capacity;
     /* Listing: every name that is not found is reported, and nothing else is looked at. */
     qm_report_missing *missing;
     void *missing_user;
@@ -61,12 +53,12 @@ quamba_status qm_bind_warn(qm_binder *b, const char *format, ...) QM_PRINTF(2, 3
 quamba_status qm_bind_float(qm_binder *b);
 quamba_status qm_bind_w8a8(qm_binder *b);
 
-/* Notes that the codes of t are to be packed into out, as linear (n_out, n_part) says. */
+/* Adds to the model's packings that the codes of t go to out, as linear (n_out, n_part) says. */
 quamba_status qm_bind_packing(qm_binder *b, const qm_tensor *t, const qm_linear *linear,
                               int8_t *out);
 
-/* Does so for all that were noted, shared by the threads.  The pages of what was
+/* Packs all of them, shared by the threads.  The pages of what was
  * copied are given back as it goes, so that file and copy are never both in memory as a whole. */
-void qm_bind_pack_all(qm_binder *b);
+void qm_bind_pack_all(const qm_binder *b);
 
 #endif

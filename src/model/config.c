@@ -1,9 +1,11 @@
 #include "model/config.h"
 
 #include "base/mem.h"
+#include "base/packed.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_LAYERS = 10000, MAX_DIM = 1 << 20, MAX_VOCAB = 1 << 24 };
@@ -230,6 +232,28 @@ const char *qm_config_kind(const qm_config *config)
     return kinds[config->mamba_version == 2][config->scheme];
 }
 
+bool qm_tensor_is_packed(const qm_tensor *t)
+{
+    return t->dtype == QM_I8 && t->ndim == 4 && t->shape[2] == QM_PACK_OUTPUTS &&
+           t->shape[3] == QM_PACK_TERMS;
+}
+
+/* The one size that packed matrices, rounded up to whole groups, do not tell. */
+static quamba_status read_rank(qm_config *config, const qm_source *source, quamba_error *err)
+{
+    const char *text =
+        json_string_value(json_object_get(qm_source_metadata(source), QM_PACKED_DT_RANK));
+    char *end = NULL;
+    const long rank = text && *text >= '0' && *text <= '9' ? strtol(text, &end, 10) : 0;
+    if (rank < 1 || rank > MAX_DIM || *end != '\0')
+        return qm_fail(err, QUAMBA_E_FORMAT, 0,
+                       "its matrices are packed, and \"" QM_PACKED_DT_RANK
+                       "\" in its __metadata__ is %s%.60s%s, must be a number of 1 to %d",
+                       text ? "\"" : "", text ? text : "missing", text ? "\"" : "", (int)MAX_DIM);
+    config->dt_rank = (int32_t)rank;
+    return QUAMBA_OK;
+}
+
 /* The sizes of the mixer of layer 0. */
 static quamba_status infer_mixer(qm_config *config, const qm_source *source, quamba_error *err)
 {
@@ -242,6 +266,9 @@ static quamba_status infer_mixer(qm_config *config, const qm_source *source, qua
     if (status == QUAMBA_OK)
         status = dims_of(source, MIXER "conv1d.weight", int8 ? 2 : 3, dims, err);
     config->d_conv = dims[int8 ? 1 : 2];
+    const qm_tensor *dt_proj = qm_source_find(source, MIXER "dt_proj.weight");
+    if (status == QUAMBA_OK && dt_proj && qm_tensor_is_packed(dt_proj))
+        return read_rank(config, source, err);
     if (status == QUAMBA_OK) status = dims_of(source, MIXER "dt_proj.weight", 2, dims, err);
     config->dt_rank = dims[int8 ? 0 : 1]; /* INT8 matrices are [in, out] */
     return status;

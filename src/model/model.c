@@ -102,6 +102,7 @@ void quamba_model_close(quamba_model **model)
     qm_arena_free(&m->arena);
     qm_arena_free(&m->packed);
     qm_source_close(&m->source);
+    free(m->packings);
     free(m->warnings);
     free(m->random);
     free(m->grid);

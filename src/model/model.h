@@ -87,6 +87,13 @@ typedef enum qm_norm_f {
     QM_NORM_F_DEQUANT, /* its result rounded to 127 steps of each token's largest magnitude */
 } qm_norm_f;
 
+/* A matrix of codes that was packed when the model was opened. */
+typedef struct qm_packing {
+    const qm_tensor *tensor; /* where it came from: [in, out], any strides */
+    int8_t *out;             /* in the model's arena for them */
+    int32_t n_out, n_part;   /* of qm_linear; the tensor may have more outputs, of zeros */
+} qm_packing;
+
 struct quamba_model {
     qm_config config;
     const quamba_datapath *datapath; /* what its sessions compute; unknown to this room */
@@ -98,6 +105,9 @@ struct quamba_model {
     void *random;    /* weights that no file holds, owned; else NULL */
     float *grid; /* [n_layer][edges of the runtime], owned: of a floating-point model whose edges
                     are rounded to an INT8 grid, their scales, 0 where they are not; else NULL */
+    qm_packing *packings; /* [n_packings], owned: the matrices in packed; the tensors are the
+                             source's, and are gone where random weights were bound */
+    size_t n_packings;
     qm_layer *layers;              /* [n_layer] */
     qm_linear embedding;           /* [n_vocab][d_model]; INT8: row v times embedding_scales[v] */
     const float *embedding_scales; /* [n_vocab], half values; NULL unless the embedding is INT8 */
@@ -139,6 +149,9 @@ quamba_status qm_model_finish(quamba_model **model, const char *path, const qm_m
  * shape, type and that every value is finite. */
 quamba_status qm_model_bind(quamba_model *model, qm_find_tensor *find, const void *user,
                             int32_t n_threads, quamba_error *err);
+
+/* The tensor that it came from in packed form (qm_tensor_is_packed), which is bound as it lies. */
+qm_tensor qm_packed_tensor(const qm_packing *packing);
 
 /* The names that such a model needs and find does not know, in the order they are bound; instead:
  * what takes the place of one that may be missing, else NULL.  report returns false when it has no

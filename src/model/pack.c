@@ -7,9 +7,10 @@ enum { CHUNK = 1 << 20 /* bytes, about, that a thread takes at a time */ };
 quamba_status qm_bind_packing(qm_binder *b, const qm_tensor *t, const qm_linear *linear,
                               int8_t *out)
 {
-    if (!qm_grow(&b->packings, &b->packings_capacity, b->n_packings + 1, sizeof *b->packings))
-        return qm_fail_memory(b->err, (b->n_packings + 1) * sizeof *b->packings, b->name);
-    b->packings[b->n_packings++] = (qm_packing){t, out, linear->n_out, linear->n_part};
+    quamba_model *m = b->model;
+    if (!qm_grow(&m->packings, &b->packings_capacity, m->n_packings + 1, sizeof *m->packings))
+        return qm_fail_memory(b->err, (m->n_packings + 1) * sizeof *m->packings, b->name);
+    m->packings[m->n_packings++] = (qm_packing){t, out, linear->n_out, linear->n_part};
     return QUAMBA_OK;
 }
 
@@ -64,7 +65,7 @@ static void discard(const quamba_model *m, const qm_tensor *t, rectangle r)
         qm_discard_pages(done.data, qm_tensor_count(&done));
 }
 
-static void pack_chunk(const qm_binder *b, const qm_kernels *kernels, const qm_packing *p,
+static void pack_chunk(const quamba_model *m, const qm_kernels *kernels, const qm_packing *p,
                        int32_t chunk)
 {
     const int64_t k = p->tensor->shape[0], size = chunk_size(p);
@@ -83,21 +84,34 @@ static void pack_chunk(const qm_binder *b, const qm_kernels *kernels, const qm_p
         r.j = 0;
         r.n_out = p->n_out;
     }
-    discard(b->model, p->tensor, r);
+    discard(m, p->tensor, r);
 }
 
-void qm_bind_pack_all(qm_binder *b)
+void qm_bind_pack_all(const qm_binder *b)
 {
+    const quamba_model *m = b->model;
     const qm_kernels kernels = qm_kernels_select(qm_cpu_detect());
     int32_t n_chunks = 0;
-    for (size_t i = 0; i < b->n_packings; i++)
-        n_chunks += chunk_count(&b->packings[i]);
+    for (size_t i = 0; i < m->n_packings; i++)
+        n_chunks += chunk_count(&m->packings[i]);
 #pragma omp parallel for num_threads(b->n_threads) schedule(dynamic)
     for (int32_t i = 0; i < n_chunks; i++) {
-        const qm_packing *p = b->packings;
+        const qm_packing *p = m->packings;
         int32_t chunk = i;
         for (; chunk >= chunk_count(p); p++)
             chunk -= chunk_count(p);
-        pack_chunk(b, &kernels, p, chunk);
+        pack_chunk(m, &kernels, p, chunk);
     }
+}
+
+qm_tensor qm_packed_tensor(const qm_packing *p)
+{
+    const size_t panels = (size_t)(p->n_out / p->n_part) * qm_packed_panels((size_t)p->n_part);
+    const int64_t shape[] = {(int64_t)panels,
+                             (int64_t)(qm_panel_bytes((size_t)p->tensor->shape[0]) / QM_PACK_GROUP),
+                             QM_PACK_OUTPUTS, QM_PACK_TERMS};
+    qm_tensor t = {.name = p->tensor->name, .dtype = QM_I8, .data = p->out};
+    uint64_t bytes;
+    (void)qm_tensor_set_shape(&t, shape, QM_COUNT(shape), &bytes); /* it is in memory: it fits */
+    return t;
 }

@@ -14,6 +14,8 @@ static void check_linear(const qm_linear *l, const qm_config *c)
     if (l->dtype == QM_I8 && c->scheme == QM_W8A8 && l->n_in > 131071) abort();
     const unsigned char *bytes = l->weight;
     size_t n = (size_t)l->n_out * (size_t)l->n_in * qm_dtype_size(l->dtype);
+    if (l->n_part > 0) /* packed */
+        n = (size_t)(l->n_out / l->n_part) * qm_packed_bytes((size_t)l->n_part, (size_t)l->n_in);
     volatile unsigned char sum = 0;
     for (size_t i = 0; i < n; i++)
         sum = (unsigned char)(sum + bytes[i]);

@@ -199,7 +199,7 @@ static void test_packing(void **state)
                         fail_msg("matrix %d, output %d, input %d", k, (int)j, (int)i);
                 }
             }
-        free(b.packings);
+        free(model.packings);
     }
 }
 
