@@ -29,7 +29,8 @@ has() {
     case "$1" in
     /*) [ -e "$1" ] ;;
     pc/*) command -v pkg-config >/dev/null 2>&1 && pkg-config --exists "${1#pc/}" ;;
-    py/*) command -v python3 >/dev/null 2>&1 && python3 -c "import ${1#py/}" 2>/dev/null ;;
+    py/*) # Debian's own python3, whatever else comes first in PATH
+        python3 -c "import ${1#py/}" 2>/dev/null || /usr/bin/python3 -c "import ${1#py/}" 2>/dev/null ;;
     file/*) # a file of LLVM's own folders, which no command or module stands for
         [ -n "$(find /usr/lib/llvm-* /usr/lib/clang -name "${1#file/}" 2>/dev/null | head -n 1)" ] ;;
     *) command -v "$1" >/dev/null 2>&1 ;;

@@ -3,7 +3,7 @@
 # and from their per-item records.
 . "$QUAMBA_SOURCE_DIR/tests/cli/common.bash"
 python=
-for candidate in "$QUAMBA_SOURCE_DIR/.venv/bin/python" python3; do
+for candidate in "$QUAMBA_SOURCE_DIR/.venv/bin/python" python3 /usr/bin/python3; do
     "$candidate" -c 'import numpy, scipy' 2>/dev/null && { python=$candidate; break; }
 done
 if [ -z "$python" ]; then

@@ -149,9 +149,11 @@ wait $pid || status=$?
 ls -d "$work"/long.*.tmp 2> /dev/null && fail "a temporary directory is left"
 
 # ---- an independent reader ----
-python=python3
-[ -x "$QUAMBA_SOURCE_DIR/.venv/bin/python3" ] && python=$QUAMBA_SOURCE_DIR/.venv/bin/python3
-if ! "$python" -c 'import numpy' 2> /dev/null; then
+python=
+for candidate in "$QUAMBA_SOURCE_DIR/.venv/bin/python3" python3 /usr/bin/python3; do
+    "$candidate" -c 'import numpy' 2> /dev/null && { python=$candidate; break; }
+done
+if [ -z "$python" ]; then
     echo "SKIPPED: tools/read_trace.py needs python3 with numpy (python3 -m venv .venv; .venv/bin/pip install numpy)"
     exit 77
 fi
