@@ -26,8 +26,8 @@ void *qm_alloc(size_t n, size_t size);
  * nothing changed, when there is no memory. */
 bool qm_grow(void *array, size_t *capacity, size_t n, size_t size);
 
-/* Lets go of the pages that lie wholly in size bytes at data; what they held is lost, or with a file
- * mapped there read again when touched. */
+/* Lets go of the pages that lie wholly in size bytes at data; what they held is lost, or with a
+ * file mapped there read again when touched. */
 void qm_discard_pages(const void *data, size_t size);
 
 /* A copy of n bytes followed by a 0 byte; NULL when there is no memory. */
