@@ -181,7 +181,7 @@ const qc_command qc_cmd_convert = {
         "--to packed: model.safetensors with the INT8 matrices of a quantized checkpoint in the "
         "order in which they are multiplied, [panels, groups, 16 outputs, 4 inputs]; it computes "
         "the same bits and is used as it lies, where otherwise opening puts 130 MB of a 130m model "
-        "in order.  Only quamba reads it.\n"
+        "in order.  Only quamba reads it.  --threads counts here and nowhere else.\n"
         "\n"
         "Files that are there already are not replaced, and on failure nothing is left behind.",
     .examples = "quamba convert --output demo-upstream --to upstream models/demo\n"

@@ -70,7 +70,7 @@ static quamba_status agree(qm_binder *b, int32_t layer, const char *rest, float 
 
 /* ---- weights --------------------------------------------------------------------------------- */
 
-/* In place, or where it does not lie like that a copy. */
+/* In place. */
 static quamba_status bind_packed(qm_binder *b, qm_linear *linear)
 {
     const size_t n = (size_t)linear->n_part, k = (size_t)linear->n_in;
@@ -83,10 +83,8 @@ static quamba_status bind_packed(qm_binder *b, qm_linear *linear)
     if (!t) return status;
     linear->weight = t->data;
     if (qm_tensor_is_contiguous(t)) return QUAMBA_OK;
-    int8_t *out = QM_CARVE(&b->model->packed, int8_t, parts, (int64_t)qm_packed_bytes(n, k));
-    linear->weight = out;
-    if (b->filling) qm_tensor_copy(t, out);
-    return QUAMBA_OK;
+    return qm_fail(b->err, QUAMBA_E_UNSUPPORTED, 0,
+                   "tensor %s is packed, but its groups do not follow each other", b->name);
 }
 
 /* A matrix of codes, stored [in, out] or packed, by parts of n_part outputs. */
@@ -103,7 +101,7 @@ static quamba_status bind_codes(qm_binder *b, qm_linear *linear, int32_t n_out, 
     *linear = (qm_linear){.dtype = QM_I8, .n_out = n_out, .n_in = n_in, .n_part = n_part};
     m->n_parameters += (uint64_t)n_out * (uint64_t)n_in;
     const qm_tensor *t = b->find(b->user, b->name);
-    if (t && qm_tensor_is_packed(t)) return bind_packed(b, linear);
+    if (t && qm_tensor_is_packed(t)) return b->missing ? QUAMBA_OK : bind_packed(b, linear);
     if (t && t->ndim == 2 && t->shape[1] == padded) shape[1] = padded;
     quamba_status status = qm_bind_find(b, QM_SET_I8, 2, shape, &t);
     if (!t) return status;

@@ -57,8 +57,8 @@ quamba_status qm_bind_w8a8(qm_binder *b);
 quamba_status qm_bind_packing(qm_binder *b, const qm_tensor *t, const qm_linear *linear,
                               int8_t *out);
 
-/* Packs all of them, shared by the threads.  The pages of what was
- * copied are given back as it goes, so that file and copy are never both in memory as a whole. */
+/* Packs all of them, shared by the threads.  The pages of what was packed are given back as it
+ * goes, so that file and copy are never both in memory as a whole. */
 void qm_bind_pack_all(const qm_binder *b);
 
 #endif

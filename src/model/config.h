@@ -31,9 +31,8 @@ quamba_status qm_config_parse(qm_config *config, const json_t *json, quamba_erro
 /* A matrix of codes as the products want it: [panels, groups, 16, 4] (base/packed.h). */
 bool qm_tensor_is_packed(const qm_tensor *tensor);
 
-/* The shape that the tensors of a source imply; E_FORMAT names the tensor that is missing.
- * For a 4-bit or a Mamba-2 model only those two facts, n_layer, d_model
- * and n_vocab are filled. */
+/* The shape that the tensors of a source imply; E_FORMAT names the tensor that is missing.  For a
+ * 4-bit or a Mamba-2 model only those two facts, n_layer, d_model and n_vocab are filled. */
 quamba_status qm_config_infer(qm_config *config, const qm_source *source, quamba_error *err);
 
 /* The config of a source: inferred, completed by its config.json if it has one, E_FORMAT where the

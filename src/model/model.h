@@ -1,6 +1,7 @@
 /* A model as the runtime uses it: names bound to weights, shapes checked once, nothing changes
  * afterwards.  Matrices stay where the file is mapped, in their stored type; vectors and what must
- * be rearranged are FP32 in one arena; matrices of codes are packed into another. */
+ * be rearranged are FP32 in one arena; matrices of codes are packed into another, unless the file
+ * has them packed. */
 #ifndef QM_MODEL_MODEL_H
 #define QM_MODEL_MODEL_H
 

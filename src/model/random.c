@@ -91,7 +91,7 @@ static void add_codes(qm_random *r, int32_t layer, const char *name, int32_t low
 }
 
 /* A module of codes up to spread, stored [in, out] with the bytes of [out][in] as upstream's files
- * have it, so that it is bound in place. */
+ * have it. */
 static void add_linear(qm_random *r, int32_t layer, const char *module, float a, float spread,
                        int64_t n_out, int64_t n_in)
 {

@@ -112,19 +112,22 @@ struct quamba_session {
 /* Elements of a thread's scratch. */
 static inline size_t qm_panel_floats(const qm_config *c)
 {
-    const size_t widest = (size_t)(c->d_inner > c->d_model ? c->d_inner : c->d_model);
-    const size_t floats = QM_PANEL_ROWS * widest;
+    const int32_t inner = c->d_inner > c->dt_rank ? c->d_inner : c->dt_rank;
+    const size_t floats = QM_PANEL_ROWS * (size_t)(inner > c->d_model ? inner : c->d_model);
     const size_t codes = c->quantized ? QM_I8_SCRATCH / sizeof(float) : 0;
     return floats > codes ? floats : codes;
 }
 
 static inline size_t qm_acc_count(const qm_config *c, int32_t max_rows)
 {
-    const size_t tile = (size_t)(max_rows > QM_SCORE_ROWS ? max_rows : QM_SCORE_ROWS) * QM_I8_TILE;
-    const int32_t widest = 2 * c->d_inner > c->d_model ? 2 * c->d_inner : c->d_model;
-    const size_t sums = (size_t)(widest > QM_HEAD_CHUNK ? widest : QM_HEAD_CHUNK); /* of a token */
-    const size_t rank = (size_t)c->dt_rank, row = sums > rank ? sums : rank;
-    return tile > row ? tile : row;
+    const int64_t counts[] = {
+        (int64_t)(max_rows > QM_SCORE_ROWS ? max_rows : QM_SCORE_ROWS) * QM_I8_TILE,
+        2 * (int64_t)c->d_inner, c->d_model, QM_HEAD_CHUNK, /* of one token: outputs of products */
+        c->dt_rank + 2 * (int64_t)c->d_state};
+    int64_t most = 0;
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        most = counts[i] > most ? counts[i] : most;
+    return (size_t)most;
 }
 
 /* Elements of the two recurrent states of a session. */

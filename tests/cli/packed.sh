@@ -46,6 +46,8 @@ damage() { # FROM TO PATTERN: the same number of bytes, so that the header stays
     cmp -s "$dir/p/model.safetensors" "$dir/bad/model.safetensors" && fail "$1 is not there"
     expect 1 "$3" generate --prompt x --max-tokens 1 "$dir/bad/model.safetensors"
 }
+damage 'layers.0.mixer.selective_scan.A_log' 'layers.0.mixer.selective_scan.X_log' 'selective_scan.A_log is missing'
+expect 0 'selective_scan.A_log' inspect "$dir/bad/model.safetensors" # it lists what is missing
 damage '"quamba_dt_rank":"16"' '"quamba_dt_rank":"1x"' 'quamba_dt_rank" in its __metadata__ is "1x"'
 damage '"quamba_dt_rank":"16"' '"quamba_xy_rank":"16"' 'quamba_dt_rank" in its __metadata__ is missing'
 damage '"quamba_dt_rank":"16"' '"quamba_dt_rank":"99"' 'dt_proj.weight is i8 \[32, 4, 16, 4\], must be i8 \[32, 25, 16, 4\]|x_proj.weight is i8'

@@ -19,33 +19,38 @@ enum { N_TOKENS = 61, N_PROMPT = 56, N_VOCAB = 83, N_LAYER = 3, D_STATE = 5 };
 
 static int32_t tokens[N_TOKENS];
 
-/* The n-th mode's; of the quantized ones some keep embedding or head in half. */
-static quamba_model *open_model(size_t n)
+/* A model of the n-th mode; of the quantized ones some keep embedding or head in half. */
+static quamba_model *open_shape(size_t n, qm_config shape)
 {
     const quamba_datapath *dp = quamba_datapath_at(n);
-    const bool quantized = dp->quantized; /* d_inner must have a Hadamard transform */
-    const qm_config shape = {.mamba_version = 1,
-                             .n_layer = N_LAYER,
-                             .d_model = quantized ? 24 : 37,
-                             .d_inner = quantized ? 48 : 70,
-                             .d_state = D_STATE,
-                             .d_conv = 4,
-                             .dt_rank = 3,
-                             .n_vocab = N_VOCAB,
-                             .tie_embeddings = true,
-                             .quantized = quantized,
-                             .scheme = quantized ? QM_W8A8 : QM_FLOAT,
-                             .norm_eps = 1e-5};
     const qm_random_options options = {
         .seed = 7, .half_embedding = n % 4 == 1, .half_head = n % 4 == 1 || n % 4 == 3};
     quamba_model *model = NULL;
     quamba_error err;
+    shape.mamba_version = 1;
+    shape.n_layer = N_LAYER;
+    shape.d_conv = 4;
+    shape.n_vocab = N_VOCAB;
+    shape.tie_embeddings = true;
+    shape.quantized = dp->quantized;
+    shape.scheme = dp->quantized ? QM_W8A8 : QM_FLOAT;
+    shape.norm_eps = 1e-5;
     if (qm_model_random(&model, &shape, dp, &options, &err) != QUAMBA_OK)
         fail_msg("%s", err.message);
     assert_null(quamba_model_warning(model, 0));
     for (int32_t i = 0; i < N_LAYER; i++)
         model->layers[i].scales.u /= 4; /* so that every layer has outliers */
     return model;
+}
+
+static quamba_model *open_model(size_t n)
+{
+    const bool quantized =
+        quamba_datapath_at(n)->quantized; /* d_inner needs a Hadamard transform */
+    return open_shape(n, (qm_config){.d_model = quantized ? 24 : 37,
+                                     .d_inner = quantized ? 48 : 70,
+                                     .d_state = D_STATE,
+                                     .dt_rank = 3});
 }
 
 static quamba_session *new_session(const quamba_model *model, const char *cpu, int32_t n_threads,
@@ -283,6 +288,28 @@ static void test_rows_of_threads(void **state)
             check_batch(model, many, MOST_JOBS, 290, threads);
         quamba_model_close(&model);
     }
+}
+
+/* Widths that no trained model has: x_proj has the most outputs of all and dt_proj the longest
+ * rows, and what in_proj makes of x and of z is no multiple of a panel. */
+static void test_odd_shapes(void **state)
+{
+    (void)state;
+    static const size_t few[] = {3, 1, 2, 4, 2};
+    static const size_t many[MOST_JOBS] = {17, 1, 12, 30, 2, 9, 11, 1, 5, 13, 3, 40};
+    static const qm_config shapes[] = {
+        {.d_model = 24, .d_inner = 24, .d_state = 520, .dt_rank = 100},
+        {.d_model = 5,  .d_inner = 40, .d_state = 1,   .dt_rank = 1  },
+        {.d_model = 33, .d_inner = 8,  .d_state = 3,   .dt_rank = 17 },
+    };
+    for (size_t m = 0; quamba_datapath_at(m); m++)
+        for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+            quamba_model *model = open_shape(m, shapes[i]);
+            check_batch(model, few, 4, 1, 1);
+            check_batch(model, few, 5, 7, 3);
+            if (i > 0) check_batch(model, many, MOST_JOBS, 140, 4); /* rows for every thread */
+            quamba_model_close(&model);
+        }
 }
 
 /* A target's probability is that of the logits at its position. */
@@ -533,15 +560,11 @@ static void test_saturation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cuts),
-        cmocka_unit_test(test_steps),
-        cmocka_unit_test(test_batch),
-        cmocka_unit_test(test_rows_of_threads),
-        cmocka_unit_test(test_threads_and_cpus),
-        cmocka_unit_test(test_logprobs),
-        cmocka_unit_test(test_fork_save_load),
-        cmocka_unit_test(test_tap),
-        cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_cuts),       cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_batch),      cmocka_unit_test(test_rows_of_threads),
+        cmocka_unit_test(test_odd_shapes), cmocka_unit_test(test_threads_and_cpus),
+        cmocka_unit_test(test_logprobs),   cmocka_unit_test(test_fork_save_load),
+        cmocka_unit_test(test_tap),        cmocka_unit_test(test_bad_arguments),
         cmocka_unit_test(test_saturation),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
