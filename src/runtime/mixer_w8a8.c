@@ -45,13 +45,13 @@ static void project_in(const qm_thread *t, int32_t layer, qm_range channels, con
     const int32_t n = channels.end - channels.begin, n_rows = t->pass->n_rows;
     for (int32_t half = 0; half < 2; half++) { /* x, then z */
         const int32_t first = half * e + channels.begin;
-        float *numbers = (half ? s->z_numbers : s->x) + channels.begin;
         if (half ? knobs->z == QM_Z_I8 : knobs->ip == QM_IP_I8)
             qm_linear_codes(t, &l->in_proj, QM_FIRST_A, QM_EDGE_IN_PROJ_OUT, layer, first, n,
                             s->codes.xz + first, 2 * (size_t)e, norm, (size_t)d, 0, n_rows);
         else
             qm_linear_numbers(t, &l->in_proj, l->scales.in, !half && knobs->ip == QM_IP_F16, first,
-                              n, numbers, (size_t)e, norm, (size_t)d, n_rows);
+                              n, (half ? s->z_numbers : s->x) + channels.begin, (size_t)e, norm,
+                              (size_t)d, n_rows);
     }
 }
 
